@@ -1,0 +1,75 @@
+# Residual Networks, Executed. `make help` lists what can be made.
+
+# The first Python found that is new enough and not too new.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PORT ?= 8000
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup book check test test-all execute serve bench repository wheel clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11, 3.12 or 3.13 found: install one, or say make PYTHON=/path/to/python" >&2; exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+
+# The book's own list, with requirements.txt as constraints: no torch, nothing that runs a notebook.
+$(VENV)/.book: requirements.txt pyproject.toml tools/dependencies.py | $(BIN)/python
+	$(BIN)/python tools/dependencies.py book > $(VENV)/book.txt
+	$(PIP) install --quiet --requirement $(VENV)/book.txt --constraint requirements.txt
+	@touch $@
+
+$(VENV)/.setup: requirements.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --requirement requirements.txt
+	$(PIP) install --quiet --no-deps --editable .
+	@touch $@ $(VENV)/.book
+
+setup: $(VENV)/.setup  ## complete .venv: package, notebooks, tests
+
+book: $(VENV)/.book  ## build _build/html/index.html; executes nothing
+	PYTHONPATH=src $(BIN)/jupyter-book build . --quiet --warningiserror --nitpick --keep-going
+	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+serve:  ## serve the built book on localhost (PORT=8000)
+	@test -f _build/html/index.html || $(MAKE) book
+	@echo "http://localhost:$(PORT)/"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+check: setup  ## ruff, mypy and the unit tests, without notebooks and browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n 2 --dist loadscope -q -m "not notebook and not browser and not book and not colab and not slow"
+
+# One run of pytest over everything, so that one line closes it: unit, notebooks (nbval), book, browser, assignment.
+test: setup book  ## everything that decides a release
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests chapters -n 2 --dist loadscope \
+		--nbval-lax --nbval-current-env --nbval-cell-timeout 300 --ignore-glob '*student.ipynb' --durations 15
+
+test-all: test  ## make test, and what takes long
+	$(BIN)/pytest tests -m "long" || test $$? -eq 5
+
+execute: setup  ## run the notebooks that changed, in place (ALL=1: all of them)
+	$(BIN)/python tools/execute.py $(if $(ALL),--all)
+
+repository:  ## URL=https://…: write the repository's address into every badge and set-up cell
+	@python3 tools/setup_cell.py --url "$(URL)"
+
+wheel: setup  ## build the wheel that a notebook on Colab can install by upload
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/resnetbook-*.whl
+
+bench: setup book  ## build, notebook, recorder and import times, to _build/bench.md
+	$(BIN)/python tools/bench.py
+
+clean:  ## remove the built book and caches, keep .venv
+	rm -rf _build dist .pytest_cache .mypy_cache .ruff_cache book/api
