@@ -1,0 +1,204 @@
+"""The command `resnetbook`. Each subcommand imports what it needs: neither `--help` nor the survey's lists load torch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import resnetbook
+
+SCALES = ("live", "quick", "full")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, 2 after an error that the user can mend, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.function(options)
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        print(f"resnetbook {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f"resnetbook {options.command}: interrupted; the same command goes on from here", file=sys.stderr
+        )
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="resnetbook",
+        description="Residual Networks, Executed: experiments, data and grading of the book.",
+    )
+    parser.add_argument("--version", action="version", version=f"resnetbook {resnetbook.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run an experiment and write its record")
+    run.add_argument("name", metavar="NAME", help="an experiment that `resnetbook experiments` lists")
+    run.add_argument("--scale", choices=SCALES, default="quick", help="default: quick")
+    run.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 0 to N - 1; default: 5")
+    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    run.add_argument(
+        "--workers", type=int, metavar="N", help="processes; default: all processors, or 1 on a GPU"
+    )
+    run.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a setting; may be repeated"
+    )
+    run.add_argument("--folder", type=Path, metavar="DIR", help="where the record goes")
+    run.add_argument("--runs", type=Path, metavar="DIR", help="where unfinished runs are kept")
+    run.add_argument("--force", action="store_true", default=None, help="run again although a record exists")
+    run.set_defaults(function=_run)
+
+    listing = commands.add_parser("experiments", help="list experiments, their claims, scales and records")
+    listing.set_defaults(function=_experiments)
+    methods = commands.add_parser("methods", help="list the survey's methods and what is built")
+    methods.set_defaults(function=_methods)
+
+    data = commands.add_parser("data", help="list or fetch data sets")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="list data sets: size, licence, and whether they are here").set_defaults(
+        function=_data_list
+    )
+    fetch = actions.add_parser("fetch", help="fetch a data set from its source into the cache")
+    fetch.add_argument("name", metavar="NAME")
+    fetch.set_defaults(function=_data_fetch)
+
+    release = commands.add_parser("release", help="make the students' notebook from a master")
+    release.add_argument("master", type=Path, metavar="MASTER")
+    release.add_argument("-o", "--output", type=Path, required=True, metavar="STUDENT.ipynb")
+    release.set_defaults(function=_release)
+    grade = commands.add_parser("grade", help="grade submissions against a master")
+    grade.add_argument("master", type=Path, metavar="MASTER")
+    grade.add_argument("submissions", type=Path, nargs="+", metavar="SUBMISSION", help="notebook or folder")
+    grade.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    grade.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="submissions at a time; default: 1"
+    )
+    grade.add_argument("--secret", type=Path, metavar="FILE", help="its bytes seed the inputs of the checks")
+    grade.set_defaults(function=_grade)
+    report = commands.add_parser("report", help="write the feedback pages of a graded folder")
+    report.add_argument("folder", type=Path, metavar="DIR")
+    report.set_defaults(function=_report)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    from resnetbook.lab import results
+    from resnetbook.lab.experiments import run
+
+    path = run(
+        options.name,
+        scale=options.scale,
+        seeds=options.seeds,
+        device=options.device,
+        changes=_changes(options.set),
+        workers=options.workers,
+        folder=options.folder,
+        runs=options.runs,
+        force=options.force,
+    )
+    record = results.load(path)
+    print(path)
+    print(results.provenance(record))
+    rows = [("arm", "metric", "mean", "95 % interval")]
+    for arm, metric, (mean, low, high) in results.summary(record):
+        rows.append((arm, metric, f"{mean:.4g}", f"{low:.4g} to {high:.4g}"))
+    _print_table(rows)
+
+
+def _changes(texts: Sequence[str]) -> dict[str, str]:
+    changes = {}
+    for text in texts:
+        field, equals, value = text.partition("=")
+        if not equals or not field.strip():
+            raise ValueError(f"--set {text!r}: expected FIELD=VALUE")
+        changes[field.strip()] = value
+    return changes
+
+
+def _experiments(options: argparse.Namespace) -> None:
+    from resnetbook.lab import results
+    from resnetbook.lab.experiments import experiments
+
+    records = results.find()
+    rows = [("name", "claims", "scales", "records", "title")]
+    for found in experiments():
+        made = [
+            f"{record.scale}{f' ({record.variant})' if record.variant else ''}"
+            for record in records
+            if record.experiment == found.name
+        ]
+        claims, scales = " ".join(found.claims), " ".join(found.scales)
+        rows.append((found.name, claims, scales, ", ".join(made) or "not run yet", found.title))
+    _print_table(rows)
+
+
+def _methods(options: argparse.Namespace) -> None:
+    from resnetbook import survey
+
+    methods = survey.methods()
+    rows = [("section", "method", "status", "English", "Chinese")]
+    rows += [(m.section, m.id, m.status, m.english, m.chinese) for m in methods]
+    _print_table(rows)
+    print(f"{len(methods)} methods, {sum(m.status == 'built' for m in methods)} built")
+
+
+def _data_list(options: argparse.Namespace) -> None:
+    from resnetbook.lab import data
+
+    rows = [("name", "here", "MB", "licence", "title")]
+    for card in data.cards():
+        here = "yes" if data.available(card.name) else "no"
+        rows.append((card.name, here, f"{card.megabytes:g}", card.licence, card.title))
+    _print_table(rows)
+
+
+def _data_fetch(options: argparse.Namespace) -> None:
+    from resnetbook.lab import data
+
+    print(data.fetch(options.name))
+
+
+def _release(options: argparse.Namespace) -> None:
+    grading = _grading()
+    grading.release(options.master, options.output)
+    print(options.output)
+
+
+def _grade(options: argparse.Namespace) -> None:
+    grading = _grading()
+    secret = options.secret.read_bytes() if options.secret is not None else None
+    rows = grading.grade(
+        options.master, options.submissions, options.output, workers=options.workers, secret=secret
+    )
+    print(f"{len(rows)} submissions graded: {options.output / 'grades.csv'}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    print(_grading().report(options.folder))
+
+
+def _grading() -> Any:
+    from resnetbook import grading
+
+    return grading
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns; a Chinese character takes two places."""
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    return sum(2 if "\u2e80" <= character <= "\uffef" else 1 for character in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

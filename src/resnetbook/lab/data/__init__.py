@@ -1,0 +1,126 @@
+"""Data for experiments: `load` for images with labels; a loader of its own for each set with masks or boxes.
+
+>>> from resnetbook.lab import data
+>>> digits = data.load("digits")
+>>> digits.train.images.shape
+torch.Size([1000, 1, 8, 8])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from resnetbook.lab.data import transforms
+from resnetbook.lab.data.cards import Card, DataFile, attribution, card, cards
+from resnetbook.lab.data.classification import cifar10_jpeg, mednist_small, pneumoniamnist, wbc
+from resnetbook.lab.data.detection import bccd
+from resnetbook.lab.data.digits import digits
+from resnetbook.lab.data.files import DataMissing, available, cache_dir, fetch, find
+from resnetbook.lab.data.segmentation import (
+    chase_db1,
+    dsb2018_fluo,
+    isbi2012_em,
+    sunnybrook_lv,
+    wbc_masks,
+)
+from resnetbook.lab.data.sets import (
+    DetectionPart,
+    ImageSet,
+    Part,
+    PartedSet,
+    SegmentationPart,
+    draw,
+    image_hashes,
+    shared,
+    standardise,
+    standardise_each,
+    stratified,
+)
+from resnetbook.lab.data.volumes import adrenalmnist3d, hippocampus
+
+__all__ = [
+    "Card",
+    "DataFile",
+    "DataMissing",
+    "DetectionPart",
+    "ImageSet",
+    "Part",
+    "PartedSet",
+    "SegmentationPart",
+    "adrenalmnist3d",
+    "attribution",
+    "available",
+    "bccd",
+    "cache_dir",
+    "card",
+    "cards",
+    "chase_db1",
+    "draw",
+    "dsb2018_fluo",
+    "fetch",
+    "find",
+    "hippocampus",
+    "image_hashes",
+    "isbi2012_em",
+    "load",
+    "shared",
+    "standardise",
+    "standardise_each",
+    "stratified",
+    "sunnybrook_lv",
+    "transforms",
+    "wbc_masks",
+]
+
+_LOADERS: dict[str, Callable[..., ImageSet]] = {
+    "digits": digits,
+    "pneumoniamnist": pneumoniamnist,
+    "wbc": wbc,
+    "mednist_small": mednist_small,
+    "cifar10_jpeg": cifar10_jpeg,
+    "adrenalmnist3d": adrenalmnist3d,
+}
+
+
+def load(
+    name: str,
+    *,
+    size: int | None = None,
+    train_size: int | None = None,
+    seed: int = 0,
+    normalise: bool = True,
+    **options: Any,
+) -> ImageSet:
+    """Load a classification set in its fixed split.
+
+    Args:
+        name: digits, pneumoniamnist, wbc, mednist_small, cifar10_jpeg or adrenalmnist3d (3-D).
+        size: side of the images in pixels; None keeps the set's own (wbc: 32).
+        train_size: draw that many training images, stratified; None keeps all.
+        seed: of that drawing alone; the split itself never changes.
+        normalise: standardise by the mean and deviation of the training images; else values in [0, 1].
+        **options: `canvas` (digits), `deduplicate` (pneumoniamnist).
+
+    Raises:
+        ValueError: no such set, size or option.
+        DataMissing: the set is not on this machine.
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"name={name!r}: expected one of {', '.join(_LOADERS)}")
+    known = {"digits": {"canvas"}, "pneumoniamnist": {"deduplicate"}}.get(name, set())
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"{option}: not an option of {name!r}, expected one of {sorted(known) or 'none'}"
+            )
+    given = options if size is None else {"size": size, **options}
+    data = _LOADERS[name](**given)
+    if train_size is not None:
+        data = replace(
+            data,
+            train=draw(data.train, train_size, seed=seed),
+            split=f"{data.split}; {train_size} of the training images drawn with seed {seed}",
+        )
+    return standardise(data) if normalise else data

@@ -1,0 +1,147 @@
+"""C10: the residual mapping is easier to learn than the original mapping.
+
+Design: one block, F(x) = conv3x3(relu(conv3x3(x))), learns a target map H from fresh random inputs x >= 0 (as after a ReLU),
+either as F(x) ("plain") or as F(x) + x ("residual"). Three targets: "identity", H = x; "near", H = x + .1 K x with a random
+convolution K; "far", H = K x. Each can be represented exactly by both arms (first convolution = identity, which the ReLU
+passes since x >= 0). Equal: parameters, initial weights, targets, batches, Adam, and a grid of three learning rates, of
+which each arm takes its best with an extra seed. Metric: log10 of the steps until the relative squared error on fixed inputs is 1e-3;
+never reached counts as the cap (`steps`), so that the gap is then a lower bound.
+Refuted if F + x is not faster for the targets that contain the identity. Where H is far from it, no gain is expected.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnetbook.lab import training
+from resnetbook.lab.experiments._registry import Context, Experiment
+from resnetbook.lab.experiments._shared import TUNING_SEED, best_rate
+
+TARGETS = ("identity", "near", "far")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Size of the block and of the training; `error` is the relative squared error to reach."""
+
+    channels: int = 8
+    size: int = 8
+    batch_size: int = 32
+    steps: int = 6000
+    every: int = 5  # steps between two looks at the error
+    error: float = 1e-3
+    nearness: float = 0.1
+    rates: tuple[float, ...] = (0.001, 0.003, 0.01)
+
+
+class Block(nn.Module):
+    """F(x), or F(x) + x if `residual`; without normalisation, so that both arms can represent every target."""
+
+    def __init__(self, channels: int, *, residual: bool):
+        super().__init__()
+        self.residual = residual
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        for conv in (self.conv1, self.conv2):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def branch(self, x: Tensor) -> Tensor:
+        """Return F(x), of the shape of x."""
+        return self.conv2(torch.relu(self.conv1(x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output, of the shape of x."""
+        return self.branch(x) + x if self.residual else self.branch(x)
+
+
+def arms(settings: Settings) -> Sequence[str]:
+    """Return target-kind for each target."""
+    return tuple(f"{target}-{kind}" for target in TARGETS for kind in ("plain", "residual"))
+
+
+def learn(
+    settings: Settings, arm: str, seed: int, learning_rate: float, device: torch.device
+) -> dict[str, Any]:
+    """Train one block; return the steps it took (log10), the last error and the error along the way."""
+    target, kind = arm.split("-")
+    training.seed_everything(seed)
+    block = Block(settings.channels, residual=kind == "residual").to(device)
+    kernel = nn.Conv2d(settings.channels, settings.channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(kernel.weight, nonlinearity="linear")  # K x has the size of x
+    kernel.to(device).requires_grad_(False)
+
+    def inputs(number: int) -> Tensor:
+        return torch.randn(number, settings.channels, settings.size, settings.size).relu().to(device)
+
+    def wanted(x: Tensor) -> Tensor:
+        if target == "identity":
+            return x
+        return x + settings.nearness * kernel(x) if target == "near" else kernel(x)
+
+    fixed = inputs(128)
+    goal = wanted(fixed)
+
+    @torch.no_grad()
+    def error() -> float:
+        return float((block(fixed) - goal).square().sum() / goal.square().sum())
+
+    optimiser = torch.optim.Adam(block.parameters(), lr=learning_rate)
+    curve, reached = [error()], settings.steps
+    for step in range(1, settings.steps + 1):
+        x = inputs(settings.batch_size)
+        optimiser.zero_grad()
+        (block(x) - wanted(x)).square().mean().backward()
+        optimiser.step()
+        if step % settings.every == 0:
+            curve.append(error())
+            if curve[-1] <= settings.error:
+                reached = step
+                break
+    with torch.no_grad():
+        share = float(block.branch(fixed).std() / fixed.std())
+    return {
+        "steps_to_error": math.log10(reached),
+        "reached": float(curve[-1] <= settings.error),
+        "final_error": curve[-1],
+        "first_error": curve[0],
+        "branch_share": share,  # size of F(x) beside x: He et al. find it small
+    }
+
+
+def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
+    """Train the arm's block at its best learning rate."""
+    rate = float(context.tuned["learning_rate"])
+    return learn(settings, arm, seed, rate, training.device(context.device))
+
+
+def tune(settings: Settings, arm: str, context: Context) -> dict[str, Any]:
+    """Choose the learning rate with the fewest steps; where none gets there, that with the smallest error."""
+
+    def score(rate: float) -> float:
+        found = learn(settings, arm, TUNING_SEED, rate, training.device(context.device))
+        return found["steps_to_error"] + found["final_error"]
+
+    return best_rate(settings.rates, score)
+
+
+EXPERIMENT = Experiment(
+    name="one_block",
+    title="One block learns a map at or near the identity, or far from it",
+    claims=("C10",),
+    scales={
+        "live": Settings(channels=4, size=6, steps=300),
+        "quick": Settings(),
+        "full": Settings(channels=32, size=16, batch_size=64, steps=20000),
+    },
+    arms=arms,
+    run=run,
+    tune=tune,
+    code=("resnetbook.lab.experiments._shared",),
+)

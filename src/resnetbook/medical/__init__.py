@@ -1,0 +1,1 @@
+"""Section 5 of the survey: medical recognition and segmentation. Planned."""

@@ -1,0 +1,243 @@
+"""Where the gradient goes: norms layer by layer and step by step, and the split at each residual block.
+
+    with GradientFlow(model) as flow:
+        loss_fn(model(x), y).backward()
+    flow.rows                      # one Row for each step and layer
+    flow.split["layer1.0"]         # identity part, residual part and total, tensors of the last step
+
+The split is explained in `resnetbook.principle.split`. Survey: section 2, claims C06 and C07.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.linalg import vector_norm
+
+from resnetbook.principle.block import is_block
+from resnetbook.principle.split import BlockSplitter, Split, to_split
+
+__all__ = ["GradientFlow", "Row", "Split"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Euclidean norms of one layer in one step, over the whole batch.
+
+    `nan` stands for what was not computed: the gradient of a frozen weight, a layer that was not called. A layer from
+    which no path leads to the loss has gradient 0.
+    """
+
+    step: int
+    layer: str
+    weight_gradient: float
+    activation: float
+    activation_gradient: float
+
+
+@dataclass
+class _Step:
+    """One forward pass and the backward passes that follow it. `norms`: (layer, column) -> norm."""
+
+    norms: dict[tuple[int, int], float | Tensor] = field(default_factory=dict)
+    splits: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    reached: bool = False
+
+    def table(self, layers: int) -> np.ndarray[Any, Any]:
+        """Return the norms, layers x three, fetched from the device at once."""
+        waiting = {key: norm for key, norm in self.norms.items() if isinstance(norm, Tensor)}
+        if waiting:
+            self.norms.update(zip(waiting, torch.stack(list(waiting.values())).tolist(), strict=True))
+        table = np.full((layers, 3), np.nan)
+        for key, norm in self.norms.items():
+            table[key] = norm
+        return table
+
+
+def _norm(tensor: Tensor) -> float | Tensor:
+    # Squares of a deep network's gradients can leave the range of single precision; double costs ten times as much on
+    # a CPU, so there it is the second try. Elsewhere a look at the value would make the device wait.
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    if tensor.device.type != "cpu":
+        return vector_norm(tensor, dtype=torch.float32 if tensor.device.type == "mps" else torch.float64)
+    norm = float(vector_norm(tensor)) if tensor.dtype == torch.float32 else 0.0
+    return norm if 1e-15 < norm < 1e15 else float(vector_norm(tensor, dtype=torch.float64))
+
+
+class GradientFlow:
+    """Record every forward and backward pass inside a `with` block as a step.
+
+    A step is one call of `model` with the backward passes that follow it; a call without a backward pass leaves no
+    step. A layer or block that is called several times in a step is recorded at its last call. Weight gradients are
+    those of the step alone, also when `.grad` accumulates. Eager mode, any device, one process. Norms that
+    leave the range of single precision are summed in double (not on MPS, which has none).
+
+    Args:
+        model: a module with at least one trainable parameter.
+        blocks: names as in `named_modules` of the blocks to split. None finds this package's and torchvision's blocks
+            by type; an empty list splits none. A named block may be any module that adds a shortcut and a branch of its
+            first positional argument x. What its submodules do to x is the branch, but for children named in
+            `shortcuts`; what it does to x itself (add, slice, pad, concatenate) is the shortcut.
+        shortcuts: names of those children of a block that are its shortcut.
+
+    Attributes:
+        layers: names of the recorded layers (leaf modules with a weight matrix or kernel), as in `named_modules`.
+        blocks: names of the split blocks.
+
+    Raises:
+        ValueError: nothing to train in `model`, an unknown name in `blocks`, or no block found.
+        RuntimeError: a forward pass under `torch.no_grad()`; an exit, or `rows` or `split` asked for, before any
+            backward pass; a block whose paths cannot be told apart (it overwrites x, applies a function of its own to x
+            outside any submodule, or starts its shortcut elsewhere than at x).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        blocks: Sequence[str] | None = None,
+        *,
+        shortcuts: Sequence[str] = ("downsample", "shortcut"),
+    ) -> None:
+        kind = type(model).__name__
+        if not any(p.requires_grad for p in model.parameters()):
+            raise ValueError(f"model={kind}: expected at least one parameter that requires a gradient")
+        modules = dict(model.named_modules())
+        if blocks is None:
+            blocks = [name for name, module in modules.items() if is_block(module)]
+            if not blocks:
+                raise ValueError(
+                    f"blocks=None: {kind} has no block of this package or of torchvision; expected names as in "
+                    "named_modules, or [] to record norms only"
+                )
+        for name in blocks:
+            if name not in modules:
+                raise ValueError(f"blocks={list(blocks)}: {name!r} is not a module of {kind}")
+        weights = {name: module._parameters.get("weight") for name, module in modules.items()}
+        self.model = model
+        self.blocks = list(blocks)
+        self.layers = [name for name, weight in weights.items() if weight is not None and weight.dim() >= 2]
+        self._shortcuts = frozenset(shortcuts)
+        self._hooks: list[Any] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        self._finished: list[np.ndarray[Any, Any]] = []
+        self._step: _Step | None = None
+        self._last: _Step | None = None  # the last step that a gradient has reached
+
+    def __enter__(self) -> Self:
+        if self._hooks:
+            raise RuntimeError("this GradientFlow is active already: make one for each `with` block")
+        self._reset()
+        try:
+            self._attach()
+        except BaseException:
+            self._detach()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._detach()
+        if kind is None and self._last is None:
+            raise RuntimeError(
+                "no gradient was recorded: call the model and then backward() inside the `with` block"
+            )
+
+    def _attach(self) -> None:
+        modules = dict(self.model.named_modules())
+        self._hooks.append(self.model.register_forward_pre_hook(self._begin))
+        for index, name in enumerate(self.layers):
+            self._hooks.append(modules[name].register_forward_hook(partial(self._after_layer, index)))
+            weight: Any = modules[name].weight
+            if weight.requires_grad:
+                self._hooks.append(weight.register_hook(partial(self._on_weight_gradient, index)))
+        for name in self.blocks:
+            record = partial(self._record_split, name)
+            self._hooks.append(BlockSplitter(name, modules[name], self._shortcuts, record))
+
+    def _detach(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+
+    # Called by the hooks.
+
+    def _begin(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if not torch.is_grad_enabled():
+            raise RuntimeError(
+                "GradientFlow needs gradients: this forward pass runs without them (torch.no_grad)"
+            )
+        if self._step is not None and self._step.reached:
+            self._finished.append(self._step.table(len(self.layers)))
+        self._step = _Step()
+
+    def _after_layer(self, layer: int, module: nn.Module, args: Any, output: Any) -> None:
+        step = self._step
+        if step is None or not isinstance(output, Tensor):
+            return
+        step.norms[layer, 1] = _norm(output)
+        if output.requires_grad:
+            weight: Any = module.weight
+            if weight.requires_grad:
+                step.norms[layer, 0] = 0.0
+            step.norms[layer, 2] = 0.0  # both until a gradient comes
+            output.register_hook(partial(self._on_gradient, step, layer, 2))
+
+    def _on_gradient(self, step: _Step, layer: int, column: int, gradient: Tensor) -> None:
+        step.reached = True
+        self._last = step
+        step.norms[layer, column] = _norm(gradient)
+
+    def _on_weight_gradient(self, layer: int, gradient: Tensor) -> None:
+        if self._step is not None:
+            self._on_gradient(self._step, layer, 0, gradient)
+
+    def _record_split(self, name: str, gradients: dict[str, Tensor]) -> None:
+        if self._step is not None:
+            self._step.splits[name] = gradients
+
+    # What was recorded.
+
+    def _norms(self) -> np.ndarray[Any, Any]:
+        if self._last is None:
+            raise RuntimeError("no backward pass recorded yet")
+        steps = list(self._finished)
+        if self._step is not None and self._step.reached:
+            steps.append(self._step.table(len(self.layers)))
+        return np.stack(steps)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The norms of each layer in each step; steps are counted from 0."""
+        return [
+            Row(step, layer, *norms)
+            for step, table in enumerate(self._norms().tolist())
+            for layer, norms in zip(self.layers, table, strict=True)
+        ]
+
+    @property
+    def split(self) -> dict[str, Split]:
+        """The split at each block on which the loss of the last step depends, by the block's name."""
+        if self._last is None:
+            raise RuntimeError("no backward pass recorded yet")
+        splits = {name: to_split(gradients) for name, gradients in self._last.splits.items()}
+        return {name: split for name, split in splits.items() if split is not None}
+
+    def table(self, field: str = "weight_gradient") -> tuple[list[str], np.ndarray[Any, Any]]:
+        """Return the layers' names and one norm as an array, steps x layers.
+
+        Raises:
+            ValueError: `field` is not "weight_gradient", "activation" or "activation_gradient".
+        """
+        columns = [column.name for column in fields(Row)][2:]
+        if field not in columns:
+            raise ValueError(f"field={field!r}: expected one of {', '.join(columns)}")
+        return list(self.layers), self._norms()[:, :, columns.index(field)]

@@ -1,0 +1,205 @@
+"""The exact split of the gradient at a block's input into what came through the shortcut and what came through F.
+
+For y = F(x) + s(x) the chain rule gives two terms (He et al. 2016, arXiv:1603.05027, equation 5, for one block),
+
+    dL/dx = (ds/dx)^T dL/dy + (dF/dx)^T dL/dy = identity part + residual part
+
+On entry to the block x is forked: the shortcut gets one alias of it and the branch another. In the backward pass the two
+terms arrive at the fork separately, and their sum goes on to x. Nothing is subtracted or computed twice, and no module
+backward hook is needed: those fail on blocks that add in place, as torchvision's do. Used through
+`resnetbook.principle.gradient_flow`.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["BlockSplitter", "Split", "to_split"]
+
+# What may stand on an identity path between the block's input and the sum: no weights, no activation.
+_IDENTITY_OPERATIONS = frozenset(
+    f"{name}Backward0"
+    for name in (
+        "Add",
+        "Sub",
+        "Cat",
+        "View",
+        "Alias",
+        "Slice",
+        "ConstantPadNd",
+        "AvgPool2D",
+        "Clone",
+        "ToCopy",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Gradients of the loss with respect to a block's input x, each of x's shape.
+
+    `identity` came through the shortcut, `residual` through the branch F; `total` is autograd's own sum of the two.
+    """
+
+    identity: Tensor
+    residual: Tensor
+    total: Tensor
+
+
+class _Fork(torch.autograd.Function):
+    """x -> (x for the shortcut, x for the branch); backward keeps both gradients and returns their sum."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gradients: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        ctx.gradients = gradients
+        ctx.set_materialize_grads(False)  # None tells a path that does not exist from a gradient of zeros
+        return x.view_as(x), x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *parts: Tensor | None) -> tuple[Tensor | None, None]:
+        identity, residual = parts
+        if identity is not None and residual is not None:
+            total: Tensor | None = identity + residual
+        else:
+            total = residual if identity is None else identity
+        for name, part in (("identity", identity), ("residual", residual), ("total", total)):
+            if part is not None:
+                ctx.gradients[name] = part.detach()
+        return total, None
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a block: the two aliases of its input."""
+
+    shortcut: Tensor
+    branch: Tensor
+
+
+def to_split(gradients: dict[str, Tensor]) -> Split | None:
+    """Return the parts as a `Split`; None if no gradient came, a part that no path feeds as zeros."""
+    total = gradients.get("total")
+    if total is None:
+        return None
+    identity, residual = (gradients.get(part) for part in ("identity", "residual"))
+    return Split(
+        torch.zeros_like(total) if identity is None else identity,
+        torch.zeros_like(total) if residual is None else residual,
+        total,
+    )
+
+
+def _operations_on(alias: Tensor, outputs: Iterable[Tensor]) -> set[str]:
+    """Return the names of the autograd nodes that take `alias` as input on its way to `outputs`."""
+    fork, seen, names = alias.grad_fn, {alias.grad_fn}, set()
+    todo = [out.grad_fn for out in outputs if out.grad_fn is not None]
+    while todo:
+        node = todo.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        for following, output_number in node.next_functions:
+            if following is fork and output_number == alias.output_nr:
+                names.add(node.name())
+            elif following is not None:
+                todo.append(following)
+    return names
+
+
+class BlockSplitter:
+    """The hooks on one block.
+
+    Args:
+        name: the block's name, for messages.
+        block: the block.
+        shortcuts: names of its children that are its shortcut; all others belong to the branch.
+        record: called at each call of the block with a dictionary that will hold the gradients.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        block: nn.Module,
+        shortcuts: Collection[str],
+        record: Callable[[dict[str, Tensor]], None],
+    ) -> None:
+        self.name = name
+        self._record = record
+        self._call: _Call | None = None
+        self._verified = False
+        self.handles = [
+            block.register_forward_pre_hook(self._enter),
+            block.register_forward_hook(self._leave),
+        ]
+        for child_name, child in block.named_children():
+            # First in line, so that a block within a block gets what this one hands on.
+            if child_name in shortcuts:
+                self.handles.append(child.register_forward_pre_hook(self._enter_shortcut, prepend=True))
+            else:
+                self.handles += [
+                    part.register_forward_pre_hook(self._enter_branch, prepend=True)
+                    for part in child.modules()
+                ]
+
+    def remove(self) -> None:
+        """Take all hooks off."""
+        for handle in self.handles:
+            handle.remove()
+        self._call = None
+
+    def _error(self, what: str) -> RuntimeError:
+        self._call = None
+        return RuntimeError(f"block {self.name!r}: {what}")
+
+    def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        x = args[0] if args else None
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            raise self._error("expected a tensor of floats as its first positional argument")
+        gradients: dict[str, Tensor] = {}
+        fork = _Fork.apply(x if x.requires_grad else x.detach().requires_grad_(), gradients)
+        self._call = _Call(*fork)
+        self._record(gradients)
+        return (self._call.shortcut, *args[1:])
+
+    def _enter_branch(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        call = self._call
+        if call is None:
+            return None
+        if len(args) == 1:  # nearly always, and this runs for each module of each block
+            return (call.branch,) if args[0] is call.shortcut else None
+        return tuple(call.branch if arg is call.shortcut else arg for arg in args)
+
+    def _enter_shortcut(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        call = self._call
+        if call is None:
+            return None
+        if not args or args[0] is not call.shortcut:
+            raise self._error(
+                "its shortcut does not start at the block's input; part of its path is shared with the branch, and no "
+                "split at the input exists"
+            )
+        # One alias more, so that `_verify` tells the shortcut's first operation from one on x itself.
+        return (call.shortcut.view_as(call.shortcut), *args[1:])
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> Any:
+        call, self._call = self._call, None  # the aliases hold the graph: let them go
+        if call is None:
+            return None
+        if not self._verified:
+            outputs = output if isinstance(output, tuple | list) else (output,)
+            self._verify(call, [out for out in outputs if isinstance(out, Tensor)])
+        # A block that returns x as it came: autograd forbids in-place operations on the fork's outputs, so hand out a copy.
+        return output.clone() if output is call.shortcut else None
+
+    def _verify(self, call: _Call, outputs: list[Tensor]) -> None:
+        # Done once: a weight or an activation applied to x outside any submodule would count as shortcut.
+        foreign = _operations_on(call.shortcut, outputs) - _IDENTITY_OPERATIONS
+        if foreign:
+            raise self._error(
+                f"it applies {', '.join(sorted(foreign))} to its input outside any submodule, so that branch and "
+                "shortcut cannot be told apart; make that operation a submodule"
+            )
+        self._verified = True

@@ -1,0 +1,370 @@
+"""Runs of a toy experiment: over processes, through failures, kills and repeats, and with changed settings."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from resnetbook.lab import results
+from resnetbook.lab.experiments import Context, Experiment, ExperimentFailed, _registry, experiment, run
+
+# A real training (so that checkpoints are real), steered from outside by files in the folder `marks`.
+TOY = '''
+"""A toy."""
+import os, signal, time
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
+from resnetbook.lab.experiments import Experiment
+
+@dataclass(frozen=True)
+class Settings:
+    data: str = "noise"
+    depths: tuple[int, ...] = (1, 2)
+    epochs: int = 4
+    rate: float = 0.1
+    wide: bool = False
+    clip: float | None = None
+    kind: Literal["a", "b"] = "a"
+    marks: str = ""
+
+def arms(settings):
+    return [f"net-{depth}" for depth in settings.depths]
+
+def run(settings, arm, seed, context):
+    """Train a line."""
+    import torch
+    from resnetbook.lab.training import Settings as Training, fit
+    marks = Path(settings.marks)
+    with open(marks / f"{arm}.{seed}.started", "a") as file:
+        file.write(f"{os.getpid()} {torch.get_num_threads()}\\n")
+    if (marks / f"{arm}.{seed}.fail").exists():
+        raise ArithmeticError("asked to\\nfail")
+    if (marks / f"{arm}.{seed}.die").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    class Slow:
+        def on_epoch_end(self, epoch, model, row):
+            with open(marks / f"{arm}.{seed}.epochs", "a") as file:
+                file.write(f"{epoch}\\n")
+
+        def on_step_end(self, step, model, loss):
+            while step == 2 and (marks / f"{arm}.{seed}.hang").exists():
+                time.sleep(0.05)
+
+    torch.manual_seed(seed)
+    images = torch.randn(8, 3)
+    part = SimpleNamespace(images=images, labels=(images[:, 0] > 0).long())
+    training = Training(epochs=settings.epochs, batch_size=8, learning_rate=context.tuned.get("rate", settings.rate),
+                        seed=seed, device=context.device)
+    history = fit(torch.nn.Linear(3, 2), part, settings=training, checkpoint=context.checkpoint, callbacks=[Slow()])
+    return {"loss": history.last["train_loss"], "curve": list(history["train_loss"]), "odd": float("nan")}
+
+def tune(settings, arm, context):
+    if (Path(settings.marks) / f"{arm}.tune.fail").exists():
+        raise ArithmeticError("no rate")
+    return {"rate": 0.01 * int(arm[-1])}
+
+EXPERIMENT = Experiment(
+    "toy", "A toy", ("C99",), {"live": Settings(epochs=1), "quick": Settings()}, arms, run,
+    data=lambda settings: {"name": settings.data, "checksum": "0", "split": "none"},
+    variants={"quick": (Settings(data="other", rate=0.2),)},
+)
+TUNED = Experiment("tuned", "A toy", (), {"quick": Settings(depths=(1, 3))}, arms, run, tune)
+'''
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    for folder in ("code", "marks"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "code" / "toy_experiment.py").write_text(TOY)
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    sys.modules.pop("toy_experiment", None)
+    module = importlib.import_module("toy_experiment")
+    places = {"folder": tmp_path / "records", "runs": tmp_path / "runs"}
+    marks = tmp_path / "marks"
+
+    def go(found: Experiment = module.EXPERIMENT, **how: Any) -> Path:
+        changes = {"marks": str(marks), **how.pop("changes", {})}
+        return run(found, **{"seeds": 2, "workers": 1, "device": "cpu", "changes": changes, **places, **how})
+
+    yield SimpleNamespace(module=module, go=go, marks=marks, path=tmp_path, **places)
+    sys.modules.pop("toy_experiment", None)
+
+
+def starts(toy: SimpleNamespace) -> dict[str, int]:
+    return {file.name: len(file.read_text().splitlines()) for file in sorted(toy.marks.glob("*.started"))}
+
+
+def test_a_run_over_processes_gives_the_record_of_a_run_in_this_one(toy):
+    path = toy.go(folder=toy.path / "a", runs=toy.path / "runs-a")
+    other = toy.go(folder=toy.path / "b", runs=toy.path / "runs-b", workers=2)
+    one, two = results.load(path), results.load(other)
+    assert one.arms == ("net-1", "net-2")
+    assert one.results == two.results
+    assert one.values("net-1", "curve").shape == (2, 4)
+    assert math.isnan(one.values("net-2", "odd")[1])
+    assert len(set(one.values("net-1", "loss"))) == 2
+    # The arms are paired: with equal settings a seed gives them equal numbers.
+    assert one.results["net-1"] == one.results["net-2"]
+    assert (one.variant, one.scale, one.seeds) == ("noise", "quick", (0, 1))
+    assert one.data == {"name": "noise", "checksum": "0", "split": "none"}
+    pids = {line.split()[0] for file in toy.marks.glob("*.started") for line in file.read_text().splitlines()}
+    threads = {
+        line.split()[1] for file in toy.marks.glob("*.started") for line in file.read_text().splitlines()
+    }
+    assert str(os.getpid()) in pids
+    assert len(pids) >= 2
+    assert threads == {"1"}
+    environment = one.environment
+    assert environment["workers"] == 1
+    assert {"device", "cores", "threads", "python", "torch", "resnetbook", "commit", "code"} <= set(
+        environment
+    )
+    assert one.seconds > 0
+    assert one.peak_memory_mb > 50
+    assert not list((toy.path / "runs-b").rglob("*.pt"))  # finished jobs leave no checkpoint behind
+
+
+def test_a_record_holds_no_path_and_no_host(toy):
+    text = toy.go(changes={"marks": str(toy.marks)}).read_text()
+    content = json.loads(text)
+    del content["settings"]["marks"]  # this test's own, the only path there is
+    text = json.dumps(content)
+    assert os.uname().nodename not in text
+    assert str(toy.path) not in text
+    assert str(Path.home()) not in text
+
+
+def test_an_equal_record_is_not_made_again(toy):
+    path = toy.go()
+    before = path.stat().st_mtime_ns
+    assert toy.go() == path
+    assert toy.go(seeds=1) == path
+    assert path.stat().st_mtime_ns == before
+    assert set(starts(toy).values()) == {1}
+    # One seed more: only its jobs are run, those of the others are still there.
+    assert results.load(toy.go(seeds=3)).seeds == (0, 1, 2)
+    assert starts(toy) == {f"net-{arm}.{seed}.started": 1 for arm in (1, 2) for seed in (0, 1, 2)}
+    toy.go(seeds=3, force=True)
+    assert set(starts(toy).values()) == {2}
+
+
+def test_other_code_makes_the_record_again_but_another_comment_does_not(toy):
+    toy.go()
+    source = toy.path / "code" / "toy_experiment.py"
+
+    def again(text: str) -> None:
+        source.write_text(text)
+        sys.modules.pop("toy_experiment")
+        importlib.invalidate_caches()
+        toy.go(importlib.import_module("toy_experiment").EXPERIMENT)
+
+    again(TOY.replace('"""Train a line."""', '"""Train a straight line.\n\n    Or two.\n    """  # text'))
+    assert set(starts(toy).values()) == {1}
+    again(TOY.replace("torch.randn(8, 3)", "torch.randn(8, 3) + 1  # moved"))
+    assert set(starts(toy).values()) == {2}
+
+
+def test_changed_settings_never_take_the_place_of_the_books_record(toy, monkeypatch):
+    monkeypatch.setattr(results, "folder", lambda: toy.path / "book")
+    how = {"folder": None, "runs": toy.path / "runs"}
+
+    def place(**changes: str) -> Path:
+        return _runner().record_path(toy.module.EXPERIMENT, changes=changes, **how)
+
+    assert place() == toy.path / "book" / "toy-noise.quick.json"
+    assert place(data="wbc") == toy.path / "book" / "toy-wbc.quick.json"
+    assert place(epochs="4") == place()
+    assert place(epochs="5") == toy.path / "runs" / "toy-noise.quick.epochs=5.json"
+    # A variant that the experiment lists: its own settings are what the data set's name means.
+    assert toy.module.EXPERIMENT.settings("quick", {"data": "other"}).rate == 0.2
+    assert place(data="other", rate="0.2") == toy.path / "book" / "toy-other.quick.json"
+    assert place(data="other", rate="0.1").parent == toy.path / "runs"
+    live = _runner().record_path(toy.module.EXPERIMENT, scale="live", **how)
+    assert live == toy.path / "runs" / "toy-noise.live.json"
+
+
+def _runner() -> Any:
+    return importlib.import_module("resnetbook.lab.experiments._runner")
+
+
+def test_a_live_run_is_made_each_time(toy):
+    toy.go(scale="live")
+    toy.go(scale="live")
+    assert set(starts(toy).values()) == {2}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failing_job_is_reported_at_the_end_and_costs_no_other(toy, workers):
+    (toy.marks / "net-1.0.fail").touch()
+    with pytest.raises(
+        ExperimentFailed, match=r"toy: 1 of 4 jobs failed \(net-1, seed 0: ArithmeticError: asked to fail\)"
+    ):
+        toy.go(workers=workers)
+    assert len(starts(toy)) == 4
+    assert not toy.folder.exists()
+    (error,) = toy.runs.rglob("*.error.txt")
+    assert "Traceback" in error.read_text()
+    (toy.marks / "net-1.0.fail").unlink()
+    record = results.load(toy.go(workers=workers))
+    assert starts(toy) == {
+        "net-1.0.started": 2,
+        "net-1.1.started": 1,
+        "net-2.0.started": 1,
+        "net-2.1.started": 1,
+    }
+    assert not list(toy.runs.rglob("*.error.txt"))
+    assert record.values("net-1", "loss").shape == (2,)
+
+
+def test_a_process_that_dies_costs_its_job_only(toy):
+    (toy.marks / "net-2.0.die").touch()
+    with pytest.raises(ExperimentFailed, match=r"1 of 4 jobs failed \(net-2, seed 0: its process died"):
+        toy.go(workers=2)
+    assert len(list(toy.runs.rglob("jobs/*.json"))) == 3
+
+
+def test_each_arm_is_tuned_once_and_a_failed_tuning_costs_its_arm(toy):
+    (toy.marks / "net-1.tune.fail").touch()
+    with pytest.raises(ExperimentFailed, match=r"net-1, learning rate: ArithmeticError: no rate"):
+        toy.go(toy.module.TUNED)
+    assert set(starts(toy)) == {"net-3.0.started", "net-3.1.started"}
+    (toy.marks / "net-1.tune.fail").unlink()
+    record = results.load(toy.go(toy.module.TUNED))
+    assert record.tuned == {"net-1": {"rate": 0.01}, "net-3": {"rate": 0.03}}
+    assert record.results["net-1"]["loss"] != record.results["net-3"]["loss"]
+
+
+KILLED = """
+    import sys, time
+    from pathlib import Path
+    sys.path.insert(0, {code!r})
+    import toy_experiment
+    from resnetbook.lab.experiments import run
+    if __name__ == "__main__":
+        run(toy_experiment.EXPERIMENT, seeds=2, workers=2, device="cpu", changes={{"marks": {marks!r}}},
+            folder=Path({folder!r}), runs=Path({runs!r}))
+"""
+
+
+def wait_for(condition, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def test_a_run_goes_on_after_kill_9_and_leaves_no_process_behind(toy):
+    expected = results.load(toy.go(folder=toy.path / "a", runs=toy.path / "runs-a")).results
+    for file in toy.marks.iterdir():
+        file.unlink()
+
+    hang = toy.marks / "net-2.1.hang"
+    hang.touch()
+    script = toy.path / "killed.py"
+    names = {
+        "code": str(toy.path / "code"),
+        "marks": str(toy.marks),
+        "folder": str(toy.folder),
+        "runs": str(toy.runs),
+    }
+    script.write_text(textwrap.dedent(KILLED).format(**names))
+    process = subprocess.Popen([sys.executable, str(script)])
+    jobs = lambda: len(list(toy.runs.rglob("jobs/*.json")))  # noqa: E731
+    epochs = toy.marks / "net-2.1.epochs"
+    wait_for(lambda: jobs() == 3 and epochs.exists() and epochs.read_text().split() == ["0", "1"])
+    with pytest.raises(ExperimentFailed, match="already going on"):
+        toy.go()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    workers = {int(f.read_text().split()[0]) for f in toy.marks.glob("*.started")}
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
+    assert not toy.folder.exists()
+
+    hang.unlink()
+    record = results.load(toy.go())
+    assert record.results == expected  # to the bit, the interrupted training too
+    assert epochs.read_text().split() == ["0", "1", "2", "3"]  # two epochs before the kill, two after it
+    assert starts(toy)["net-2.1.started"] == 2
+    assert starts(toy)["net-1.0.started"] == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("epochs", "7", 7), ("rate", "1e-3", 0.001), ("wide", "yes", True), ("depths", "(3, 5)", (3, 5)),
+        ("depths", "8", (8,)), ("clip", "none", None), ("clip", "0.5", 0.5), ("kind", "b", "b"), ("data", "wbc", "wbc"),
+    ],
+)  # fmt: skip
+def test_settings_are_read_as_their_type(toy, field, text, value):
+    changed = toy.module.EXPERIMENT.settings("quick", {field: text})
+    assert getattr(changed, field) == value
+    assert type(getattr(changed, field)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "message"),
+    [
+        ("epochs", "7.5", "epochs='7.5': expected a whole number"),
+        ("rate", "fast", "rate='fast': expected a number"),
+        ("wide", "maybe", "wide='maybe': expected true or false"),
+        (
+            "depths",
+            "8,x",
+            "depths='8,x': expected a list with commas, any number of values, each a whole number",
+        ),
+        ("clip", "x", "clip='x': expected a number or none"),
+        ("kind", "c", "kind='c': expected one of a, b"),
+        (
+            "depth",
+            "8",
+            "unknown setting 'depth': expected one of data, depths, epochs, rate, wide, clip, kind, marks",
+        ),
+    ],
+)
+def test_bad_settings_name_the_field_and_what_is_allowed(toy, field, text, message):
+    with pytest.raises(ValueError, match=message):
+        toy.module.EXPERIMENT.settings("quick", {field: text})
+
+
+def test_unknown_names_list_what_exists(toy):
+    with pytest.raises(ValueError, match=r"experiment='degradatoin': expected one of .*degradation"):
+        experiment("degradatoin")
+    with pytest.raises(ValueError, match=r"experiment='_runner'"):
+        experiment("_runner")
+    with pytest.raises(ValueError, match="scale='full': toy has live, quick"):
+        toy.go(scale="full")
+    with pytest.raises(ValueError, match="seeds=0"):
+        toy.go(seeds=0)
+    with pytest.raises(ValueError, match="device='tpu'"):
+        toy.go(device="tpu")
+
+
+def test_each_training_of_a_job_has_a_checkpoint_of_its_own():
+    context = Context("cpu", Path("checkpoints/net-1.0.pt"))
+    assert context.checkpoint_for("first") == Path("checkpoints/net-1.0.first.pt")
+
+
+def test_the_hash_sees_code_and_nothing_else():
+    plain = "def f(x):\n    return x + 1\n"
+    dressed = (
+        '"""Text."""\n\n# a remark\ndef f(x):  # more\n    """Doc\n\n    of f.\n    """\n    return x + 1\n'
+    )
+    assert _registry._bare(plain) == _registry._bare(dressed)
+    assert _registry._bare(plain) != _registry._bare(plain.replace("1", "2"))
+    assert _registry._bare('x = "# no remark"\n') != _registry._bare('x = "# another"\n')

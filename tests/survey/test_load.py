@@ -1,0 +1,150 @@
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from resnetbook import survey
+from resnetbook.survey import load
+from resnetbook.survey.model import Method, Proof, Term
+
+
+def test_methods_are_as_many_as_the_survey_says_section_by_section():
+    # The survey's own counts: 8 ways to change convolution, 10 poolings, 6 units, 4 heads, 11 networks, 6 + 6 + 7 medical.
+    counts = Counter(method.section.split("(")[0] for method in survey.methods())
+    assert counts == {
+        "2": 4, "3": 16, "4.1": 8, "4.2": 10, "4.3": 6, "4.4": 4, "4.5": 11, "5.1.1": 6, "5.1.2": 6, "5.2": 7, "6": 3,
+    }  # fmt: skip
+    assert len(survey.methods()) == 81
+
+
+def test_methods_follow_the_survey_and_name_their_section():
+    order = [method.section for method in survey.methods()]
+    assert order == sorted(order)
+    assert all(method.id.startswith(method.section.split("(")[0] + ".") for method in survey.methods())
+    assert all(
+        (method.english and method.chinese and method.says) or method.id == "6.cloud"
+        for method in survey.methods()
+    )
+
+
+def test_every_reference_of_a_method_exists():
+    known = {reference.id for reference in survey.references()}
+    for method in survey.methods():
+        assert set(method.references) | set(method.corrected) <= known, method.id
+
+
+def test_claims_are_c01_to_c86_and_a1_to_a8():
+    wanted = [f"C{number:02d}" for number in range(1, 87)] + [f"A{number}" for number in range(1, 9)]
+    assert [claim.id for claim in survey.claims()] == wanted
+
+
+def test_every_claim_of_the_principle_is_decided_by_an_experiment_and_no_later_one_yet():
+    decided = {claim.id for claim in survey.claims() if claim.decisions}
+    assert decided == {f"C{number:02d}" for number in range(1, 15)}
+
+
+def test_every_testable_claim_says_how_it_would_be_refuted():
+    for claim in survey.claims():
+        if claim.by_reading is None:
+            assert claim.metric, claim.id
+            assert claim.refuted_if, claim.id
+            assert claim.quick, claim.id
+        else:
+            assert claim.evidence, claim.id
+
+
+def test_errata_are_e1_to_e24_and_their_links_exist():
+    assert [erratum.id for erratum in survey.errata()] == [f"E{number}" for number in range(1, 25)]
+    methods = {method.id for method in survey.methods()}
+    claims = {claim.id for claim in survey.claims()}
+    for erratum in survey.errata():
+        assert set(erratum.methods) <= methods, erratum.id
+        assert set(erratum.claims) <= claims, erratum.id
+
+
+def test_glossary_has_both_languages_each_once():
+    terms = survey.glossary()
+    assert len(terms) >= 100
+    assert len({term.chinese for term in terms}) == len(terms)
+    assert {"残差", "梯度", "残差块", "恒等映射", "退化问题", "残差映射", "跨层连接"} <= {
+        term.chinese for term in terms
+    }
+    assert all(any("\u4e00" <= sign <= "\u9fff" for sign in term.chinese) for term in terms)
+    assert [term.english.lower() for term in terms] == sorted(term.english.lower() for term in terms)
+
+
+@pytest.mark.parametrize("missing", ["object", "notebook", "proof"])
+def test_a_method_is_built_once_all_three_are_named(missing):
+    row = {
+        "object": "resnetbook.principle.block.BasicBlock",
+        "notebook": "2_principle/residual_block#the-block",
+        "proof": Proof("parity", "tests/principle/test_block.py::test_parity"),
+    }
+    base = {"id": "2.x", "section": "2", "english": "x", "chinese": "x"}
+    assert Method(**base, **row).status == "built"
+    assert Method(**base, **{**row, missing: None}).status == "planned"
+
+
+def test_a_notebook_without_a_heading_is_not_built():
+    method = Method(
+        "2.x", "2", "x", "x", object="a.b", notebook="2_principle/x", proof=Proof("limit", "t::t")
+    )
+    assert method.status == "planned"
+
+
+def test_find_names_what_is_known():
+    assert survey.method("2.residual-block").chinese == "残差块"
+    assert survey.claim("C06").sections == ("1", "2")
+    with pytest.raises(ValueError, match=r"'C99' is unknown, expected one of C01"):
+        survey.claim("C99")
+
+
+def test_build_names_file_row_and_key():
+    with pytest.raises(ValueError, match=r"glossary.toml, x: unknown key 'chinees'"):
+        load.build(Term, {"id": "x", "chinees": "x"}, "glossary.toml, x")
+    with pytest.raises(ValueError, match=r"glossary.toml, x: .*definition"):
+        load.build(Term, {"id": "x", "english": "x", "chinese": "x"}, "glossary.toml, x")
+
+
+def test_unique_refuses_a_repeated_id():
+    term = Term("x", "x", "x", "x")
+    with pytest.raises(ValueError, match=r"id 'x' appears twice"):
+        load.unique([term, term], "glossary.toml")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rule": "better"}, "rule 'better', expected one of"),
+        ({"b": None}, "rule 'difference' needs 'b'"),
+        ({"rule": "exact"}, "rule 'exact' needs 'op'"),
+        ({"rule": "exact", "op": "<", "value": 1.0}, "op '<', expected"),
+        ({"rule": "bound"}, "rule 'bound' needs 'bound'"),
+        ({"better": "larger"}, "better 'larger', expected 'higher' or 'lower'"),
+        ({"metrik": "x"}, "unknown key 'metrik'"),
+    ],
+)
+def test_a_decision_that_cannot_be_applied_is_refused(change, message):
+    row = {
+        "label": "x",
+        "record": {"experiment": "e"},
+        "rule": "difference",
+        "metric": "m",
+        "a": "a",
+        "b": "b",
+    }
+    assert load.decision(row, "here").experiment == "e"
+    row = {key: value for key, value in {**row, **change}.items() if value is not None}
+    with pytest.raises(ValueError, match=message):
+        load.decision(row, "here")
+
+
+def test_the_map_imports_neither_torch_nor_scipy():
+    code = (
+        "import sys; from resnetbook import survey; "
+        "survey.methods(); survey.claims(); survey.references(); survey.errata(); survey.glossary(); "
+        "assert survey.verdict('A1').status == 'refuted'; "
+        "heavy = {'torch', 'scipy', 'numpy'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
