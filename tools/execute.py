@@ -102,9 +102,21 @@ def complaints(notebook: nbformat.NotebookNode) -> list[str]:
     return found
 
 
+def missing_sets(notebook: nbformat.NotebookNode) -> list[str]:
+    """Return the sets that cells need (tag `needs-<set>`) and that are not at hand: their outputs would be empty."""
+    wanted = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", []) if tag.startswith("needs-")}
+    if not wanted:
+        return []
+    from resnetbook.lab import data
+
+    return sorted(name for tag in wanted if not data.available(name := tag.removeprefix("needs-")))
+
+
 def execute(path: Path) -> tuple[Path, float, str]:
     """Run one notebook and write it back. Returns (path, seconds, "" or what went wrong); on failure the file is untouched."""
     notebook = nbformat.read(path, as_version=4)
+    if missing := missing_sets(notebook):
+        return path, 0.0, f"it needs {', '.join(missing)}: set RESNETBOOK_DATA, or resnetbook data fetch"
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT,

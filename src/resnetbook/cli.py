@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     grade.set_defaults(function=_grade)
     report = commands.add_parser("report", help="write the feedback pages of a graded folder")
     report.add_argument("folder", type=Path, metavar="DIR")
+    report.add_argument("--book", metavar="URL", help="address of the built book, to link its paragraphs")
     report.set_defaults(function=_report)
     return parser
 
@@ -106,7 +107,8 @@ def _run(options: argparse.Namespace) -> None:
     print(results.provenance(record))
     rows = [("arm", "metric", "mean", "95 % interval")]
     for arm, metric, (mean, low, high) in results.summary(record):
-        rows.append((arm, metric, f"{mean:.4g}", f"{low:.4g} to {high:.4g}"))
+        # One seed has no interval.
+        rows.append((arm, metric, f"{mean:.6g}", f"{low:.6g} to {high:.6g}" if low == low else "-"))
     _print_table(rows)
 
 
@@ -173,13 +175,23 @@ def _grade(options: argparse.Namespace) -> None:
     grading = _grading()
     secret = options.secret.read_bytes() if options.secret is not None else None
     rows = grading.grade(
-        options.master, options.submissions, options.output, workers=options.workers, secret=secret
+        options.master,
+        options.submissions,
+        options.output,
+        workers=options.workers,
+        secret=secret,
+        progress=_show_row if sys.stderr.isatty() else None,
     )
     print(f"{len(rows)} submissions graded: {options.output / 'grades.csv'}")
 
 
+def _show_row(row: Any, done: int, total: int) -> None:
+    end = "\n" if done == total else ""
+    print(f"\r\x1b[K{done} of {total}: {row.student}, {row.status}", end=end, file=sys.stderr, flush=True)
+
+
 def _report(options: argparse.Namespace) -> None:
-    print(_grading().report(options.folder))
+    print(_grading().report(options.folder, book=options.book))
 
 
 def _grading() -> Any:

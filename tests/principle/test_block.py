@@ -16,6 +16,7 @@ OURS = {"BasicBlock": BasicBlock, "Bottleneck": Bottleneck}
 
 def assert_equal(ours: Tensor, theirs: Tensor) -> None:
     """Relative equality as DESIGN section 7 has it."""
+    ours, theirs = ours.detach(), theirs.detach()
     error = (ours - theirs).abs().max()
     assert error <= 1e-5 * max(1.0, float(theirs.abs().max())), f"differs by {error:.2e}"
 
@@ -85,7 +86,7 @@ def test_type_a_is_the_projection_with_a_frozen_unit_matrix(
     in_channels: int, more: int, stride: int, height: int, width: int
 ) -> None:
     out_channels = in_channels + more
-    ours = ShortcutA(in_channels, out_channels, stride=stride)
+    ours = shortcut("A", in_channels, out_channels, stride=stride)
     projection = conv1x1(in_channels, out_channels, stride=stride)
     with torch.no_grad():
         projection.weight.zero_()
@@ -113,7 +114,7 @@ def test_parameters_of_the_types(in_channels: int, stride: int, extra: tuple[int
 
 
 @pytest.mark.parametrize(
-    ("cls", "norm", "bias"), product([BasicBlock, Bottleneck], [True, False], [True, False])
+    ("cls", "norm", "bias"), list(product([BasicBlock, Bottleneck], [True, False], [True, False]))
 )
 def test_twins_differ_in_the_sum_alone(cls: type[BasicBlock | Bottleneck], norm: bool, bias: bool) -> None:
     torch.manual_seed(1)

@@ -287,14 +287,16 @@ def test_cost_of_the_identity_depends_on_the_reading(write):
 def test_totals_count_every_claim_and_every_comparison(write):
     slopes = {"slope": [-0.1, -0.11, -0.1, -0.09, -0.1], "change": [0.1, 0.2, -0.1, 0.0, 0.1]}
     up = {**slopes, "slope": [0.1, 0.11, 0.1, 0.09, 0.1]}
-    results = {"plain-nobn": slopes, "plain-bn": up, "residual-nobn": slopes, "residual-bn": slopes}
+    kinds = ("nobn", "nobn-nobias", "bn")
+    results = {f"plain-{kind}": up if kind == "bn" else slopes for kind in kinds}
+    results |= {f"residual-{kind}": slopes for kind in kinds}
     folder = write(
         results, experiment="gradient_ratio", variant="digits", name="gradient_ratio-digits.quick.json"
     )
     found = survey.totals("quick", folder)
     assert found["depends on the reading"] == 1
     assert found["supported"] == 1
-    assert found["comparisons"] == 6
+    assert found["comparisons"] == 9
     assert sum(count for name, count in found.items() if name != "comparisons") == 86
 
 

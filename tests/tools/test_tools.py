@@ -145,6 +145,19 @@ def test_what_must_not_be_committed_leaves_the_file_untouched(tmp_path: Path, so
     assert path.read_bytes() == before
 
 
+def test_a_missing_set_stops_the_execution_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from resnetbook.lab import data
+
+    monkeypatch.setattr(data, "available", lambda name: name != "wbc")
+    book = notebook("1")
+    book.cells[0].metadata["tags"] = ["needs-wbc", "needs-digits"]
+    path = tmp_path / "a.ipynb"
+    nbformat.write(book, path)
+    before = path.read_bytes()
+    assert "it needs wbc" in execute.execute(path)[2]
+    assert path.read_bytes() == before
+
+
 def test_edited_code_is_no_longer_current() -> None:
     book = notebook("1")
     book.cells[0].execution_count = 1

@@ -8,17 +8,22 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from resnetbook.lab.settings import Settings, device
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 
 def make(settings: Settings) -> Fabric:
     """Return the Fabric for `settings`."""
+    # Here, not above: it takes longer to load than torch, and a page that only evaluates needs none.
+    from lightning_fabric import Fabric
+
     strategy = settings.strategy
     if strategy == "auto" and settings.devices * settings.nodes > 1:
         # torchrun and SLURM start the processes themselves; alone we start them, on this machine.

@@ -204,7 +204,7 @@ def provenance(record: Record) -> str:
     count = len(record.seeds)
     parts = [
         f"{count} seed{'s' if count != 1 else ''}",
-        str(record.data.get("name", record.variant or "no data")),
+        str(record.data.get("name", record.variant or "")),
         f"scale {record.scale}",
         str(record.environment.get("device", "unknown device")),
         record.created[:10],

@@ -12,17 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from resnetbook.lab import _checkpoint, _fabric
 from resnetbook.lab._checkpoint import seed_everything
 from resnetbook.lab.settings import Settings, batches, device, generator, learning_rate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = [
     "Callback",

@@ -1,8 +1,8 @@
 """Signal propagation: the mean and the variance of the activations along depth, at initialisation.
 
 Sources: He et al. 2015 (arXiv:1502.01852, section 2.2: weights of variance 2 / fan-in keep the mean square through a
-ReLU layer); Hanin and Rolnick 2018 (arXiv:1803.01719: residual nets fail when the sum of the branches' scales grows
-with depth); De and Smith 2020 (arXiv:2002.10444: batch normalisation divides the k-th branch by about sqrt(k), which
+ReLU layer); Hanin and Rolnick 2018 (arXiv:1803.01719: in residual nets the scale of the branches decides whether the
+mean size explodes with depth); De and Smith 2020 (arXiv:2002.10444: batch normalisation divides the k-th branch by about sqrt(k), which
 biases a residual block towards the identity).
 
 With q_l the mean square of x_l, a pre-activation block x_{l+1} = x_l + s W relu(x_l) gives at initialisation, where W is

@@ -37,7 +37,7 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     from resnetbook.principle.twins import TwinNet
 
     kind = cast(Literal["A", "B", "C"], arm.removeprefix("type-"))
-    shape = (1, settings.channels, settings.size, settings.size)
+    shape = (settings.channels, settings.size, settings.size)
     how: dict[str, Any] = {"in_channels": settings.channels, "widths": settings.widths}
     residual = TwinNet(settings.depth, shortcut=kind, residual=True, **how)
     plain = count(TwinNet(settings.depth, shortcut="A", residual=False, **how), shape)

@@ -132,7 +132,7 @@ EXPERIMENT = Experiment(
     scales={
         "live": Settings(epochs=3, rates=(0.03,), widths=(8, 16, 32)),
         "quick": Settings(),
-        "full": Settings(data="mednist_small", picture=48, canvas=64, epochs=40),
+        "full": Settings(data="mednist_small", picture=48, canvas=64, widths=(32, 64, 128), epochs=40),
     },
     arms=arms,
     run=run,

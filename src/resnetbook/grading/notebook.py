@@ -1,0 +1,158 @@
+"""Read a submission: bytes in, cells out, whatever has happened to the file on its way.
+
+nbformat is not used here: it repairs or raises, and a grader must do neither. What was repaired is noted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["MAX_BYTES", "Cell", "Notebook", "Unreadable", "read"]
+
+MAX_BYTES = 10_000_000
+MAX_CELLS = 500
+MAX_SOURCE = 100_000
+
+
+class Unreadable(ValueError):
+    """A submission from which no cell could be read; the message says why."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: kind ("code", "markdown", ...), source with `\\n` line ends, nbformat id and metadata."""
+
+    kind: str
+    source: str
+    id: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def grader(self) -> Mapping[str, Any]:
+        """The cell's nbgrader metadata, empty where there are none."""
+        found = self.metadata.get("nbgrader")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def grade_id(self) -> str:
+        """The cell's grader id, empty where it has none."""
+        found = self.grader.get("grade_id")
+        return found if isinstance(found, str) else ""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The cell's tags."""
+        found = self.metadata.get("tags")
+        return tuple(tag for tag in found if isinstance(tag, str)) if isinstance(found, list) else ()
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """The cells of a submission and what had to be repaired to read them."""
+
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> tuple[Cell, ...]:
+        """The code cells, in order."""
+        return tuple(cell for cell in self.cells if cell.kind == "code")
+
+
+def read(data: bytes) -> Notebook:
+    """Read the cells of a notebook from its bytes.
+
+    Repaired, with a note: a byte order mark, UTF-16, other encodings, cells that are no cells, nbformat 3, a file
+    that breaks off (all whole cells before the break are kept).
+
+    Args:
+        data: the file's content.
+
+    Raises:
+        Unreadable: the file is empty, over 10 MB, no JSON from the start, or holds no cell.
+    """
+    if len(data) > MAX_BYTES:
+        raise Unreadable(f"the file has {len(data)} bytes, the limit is {MAX_BYTES}")
+    if not data.strip():
+        raise Unreadable("the file is empty")
+    notes: list[str] = []
+    text = _decode(data, notes)
+    try:
+        raw = _raw_cells(json.loads(text), notes)
+    except (ValueError, RecursionError) as error:
+        raw = list(_salvage(text))
+        if not raw:
+            raise Unreadable(f"not a notebook: {str(error)[:200]}") from None
+        notes.append(f"the file is damaged ({str(error)[:120]}): {len(raw)} whole cells could be read")
+    cells = [cell for cell in (_cell(item) for item in raw[:MAX_CELLS]) if cell is not None]
+    if len(cells) < len(raw):
+        notes.append(f"{len(raw) - len(cells)} entries were no readable cells")
+    if not cells:
+        raise Unreadable("the notebook holds no cell")
+    return Notebook(tuple(cells), tuple(notes))
+
+
+def _decode(data: bytes, notes: list[str]) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        notes.append("the file was in UTF-16")
+        return data.decode("utf-16", errors="replace")
+    if data.startswith(b"\xef\xbb\xbf"):
+        notes.append("the file began with a byte order mark")
+        data = data[3:]
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        notes.append("the file was not in UTF-8")
+        return data.decode("latin-1")
+
+
+def _raw_cells(top: Any, notes: list[str]) -> list[Any]:
+    if isinstance(top, dict) and isinstance(top.get("cells"), list):
+        return list(top["cells"])
+    if isinstance(top, dict) and isinstance(top.get("worksheets"), list):
+        notes.append("the notebook was in the old format 3")
+        sheets = [sheet for sheet in top["worksheets"] if isinstance(sheet, dict)]
+        return [cell for sheet in sheets for cell in sheet.get("cells") or []]
+    if isinstance(top, list):
+        notes.append("the file was a bare list of cells")
+        return top
+    raise Unreadable("the file is JSON, but no notebook: it has no cells")
+
+
+def _salvage(text: str) -> Iterator[Any]:
+    """Give the whole cells of a text that breaks off or is damaged somewhere behind them."""
+    start = text.find('"cells"')
+    start = text.find("[", start) if start >= 0 else -1
+    if start < 0:
+        return
+    decoder, place = json.JSONDecoder(), start + 1
+    for _ in range(MAX_CELLS):
+        while place < len(text) and text[place] in " \t\r\n,":
+            place += 1
+        try:
+            item, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            return
+        yield item
+
+
+def _cell(item: Any) -> Cell | None:
+    if not isinstance(item, dict) or not isinstance(item.get("cell_type"), str):
+        return None
+    source = item.get("source", item.get("input", ""))
+    if isinstance(source, list):
+        source = "".join(line for line in source if isinstance(line, str))
+    if not isinstance(source, str) or len(source) > MAX_SOURCE:
+        return None
+    # A lone surrogate cannot be sent to a kernel, and no line of Python needs one.
+    source = source.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    metadata, name = item.get("metadata"), item.get("id")
+    return Cell(
+        kind=item["cell_type"],
+        source=source,
+        id=name if isinstance(name, str) else "",
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )

@@ -1,0 +1,50 @@
+"""API pages by static analysis: one section for each public module of a package. Nothing is imported."""
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+from resnetbook.sphinx_ext.html import slug
+from resnetbook.sphinx_ext.links import autoapi_objects
+
+
+class ApiDirective(SphinxDirective):
+    """`{api} resnetbook.lab`: the public modules below a package, in alphabetical order, the package itself first."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return one section for each module."""
+        package = self.arguments[0]
+        known = autoapi_objects(self.env)
+        names = [
+            name
+            for name, found in known.items()
+            if found.type in ("module", "package")
+            and (name == package or name.startswith(package + "."))
+            and not any(part.startswith("_") for part in name.split("."))
+        ]
+        if not names:
+            raise self.error(f"package {package!r} is unknown, expected one below {self.config.autoapi_dirs}")
+        return [self.section(name) for name in sorted(names)]
+
+    def section(self, name: str) -> nodes.section:
+        """Return the section of one module."""
+        found = autoapi_objects(self.env)[name]
+        path = found.obj.get("file_path")
+        if path:
+            self.env.note_dependency(path)
+        section = nodes.section(ids=[slug(name) + "-module"])
+        section += nodes.title("", "", nodes.literal(name, name))
+        body = nodes.Element()
+        lines = [f".. autoapimodule:: {name}"]
+        if found.type == "module":
+            lines += ["   :members:", "   :undoc-members:", "   :show-inheritance:"]
+        self.parse_rst(lines, body)
+        section += body.children
+        return section
+
+    def parse_rst(self, lines: list[str], node: nodes.Element) -> None:
+        """Parse reStructuredText into `node`, whatever markup the page is written in."""
+        content = StringList(["```{eval-rst}", *lines, "```"], source=self.env.docname)
+        self.state.nested_parse(content, 0, node)

@@ -1,0 +1,286 @@
+"""The built book in headless Chromium, without a network: from a server and straight from disk."""
+
+import io
+import re
+from collections import Counter
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+pytestmark = [pytest.mark.book, pytest.mark.browser]
+# Noise of the theme itself: it complains once about a mode that nobody has chosen yet.
+NOISE = re.compile(r"Got invalid theme mode", re.I)
+CHAPTERS = (
+    "chapters/1_introduction/introduction.html",
+    "chapters/2_principle/residual_block.html",
+    "chapters/2_principle/degradation.html",
+    "chapters/2_principle/gradient_flow.html",
+    "chapters/2_principle/why_it_works.html",
+)
+# From disk a browser lets no page read another; search shows titles there, and says so on the console.
+FROM_DISK = re.compile(r"file://.*(CORS|origin)|origin 'null'|Failed to fetch|net::ERR_FAILED", re.I)
+
+
+class Watch:
+    """A page that records what it asks for and what it complains of. Other hosts are never reached."""
+
+    def __init__(self, browser, root: str, *, theme: str = "light", width: int = 1280, height: int = 900):
+        self.root = root
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, reduced_motion="reduce"
+        )
+        self.context.add_init_script(
+            f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+        )
+        self.foreign: list[str] = []
+        self.problems: list[str] = []
+        self.context.route("**/*", self._route)
+        self.page = self.context.new_page()
+        self.page.on("console", lambda m: self._complain(m.text, m.type))
+        self.page.on("pageerror", lambda error: self.problems.append(f"{self.page.url}: {error}"))
+        self.page.on("response", lambda r: r.status >= 400 and self.problems.append(f"{r.status} {r.url}"))
+        self.page.on("requestfailed", lambda r: self._complain(f"failed {r.url}", "error"))
+
+    def _route(self, route):
+        url = route.request.url
+        if urlsplit(url).scheme in ("http", "https", "ws", "wss") and not url.startswith(self.root):
+            self.foreign.append(f"{self.page.url} asks {url}")
+            route.abort()
+        else:
+            route.continue_()
+
+    def _complain(self, text: str, kind: str) -> None:
+        if kind == "error" and not NOISE.search(text):
+            self.problems.append(f"{self.page.url}: {text}")
+
+    def open(self, name: str):
+        self.page.goto(f"{self.root}/{name}", wait_until="load")
+        if self.page.locator(".math").count():
+            self.page.wait_for_function(
+                "!window.MathJax?.startup?.promise || window.rbMath === true || "
+                "(window.MathJax.startup.promise.then(() => window.rbMath = true), false)"
+            )
+        return self.page
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.context.close()
+
+
+@pytest.fixture(params=["served", "from disk"])
+def root(request, html, server) -> str:
+    return server if request.param == "served" else f"file://{html}"
+
+
+def test_no_page_asks_another_host_or_complains(browser, root, pages):
+    with Watch(browser, root) as watch:
+        for name in pages:
+            if name != "index.html":
+                watch.open(name)
+        assert watch.foreign == []
+        assert watch.problems == []
+
+
+def test_the_watch_sees_another_host_and_an_error(browser, tmp_path):
+    (tmp_path / "bad.html").write_text(
+        '<img alt="" src="https://example.org/a.png"><script>console.error("oh"); none()</script>'
+    )
+    with Watch(browser, f"file://{tmp_path}") as watch:
+        watch.open("bad.html")
+        assert len(watch.foreign) == 1
+        assert len(watch.problems) >= 2
+
+
+def test_index_leads_to_the_book(browser, root):
+    with Watch(browser, root) as watch:
+        watch.page.goto(f"{root}/index.html")
+        watch.page.wait_for_url("**/book/intro.html")
+        assert watch.page.locator("h1").first.inner_text().startswith("Residual Networks, Executed")
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_formulas_are_set(browser, root, name):
+    with Watch(browser, root) as watch:
+        page = watch.open(name)
+        page.wait_for_selector("mjx-container")
+        assert page.locator("mjx-container").count() >= page.locator(".math").count() > 0
+        assert page.locator("mjx-merror").count() == 0
+
+
+def test_figures_move_by_mouse_and_keyboard(browser, root):
+    """Every slider of every chapter; at least one chapter has one."""
+    sliders = 0
+    with Watch(browser, root) as watch:
+        for name in CHAPTERS:
+            page = watch.open(name)
+            for figure in page.locator(".resnetbook-panels").all():
+                sliders += 1
+                slider = figure.locator("input[type=range]")
+                shown = figure.locator(".rb-panel:visible")
+                slider.scroll_into_view_if_needed()
+                assert shown.count() == 1
+                last = figure.locator(".rb-panel").count() - 1
+                box = slider.bounding_box()
+                page.mouse.click(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
+                assert int(slider.input_value()) == last
+                by_mouse = shown.get_attribute("data-label")
+                page.keyboard.press("Home")
+                first = shown.get_attribute("data-label")
+                page.keyboard.press("ArrowRight")
+                second = shown.get_attribute("data-label")
+                assert len({by_mouse, first, second}) == min(3, last + 1)
+                assert slider.get_attribute("aria-valuetext") == second
+                assert shown.count() == 1
+    assert sliders > 0
+
+
+@pytest.mark.parametrize("query", ["residual", "gradient", "残差", "梯度", "残差块", "残差网络"])
+def test_search_finds(browser, server, query):
+    with Watch(browser, server) as watch:
+        watch.page.goto(f"{server}/search.html?q={quote(query)}")
+        watch.page.wait_for_selector("ul.search li", timeout=15000)
+        targets = [link.get_attribute("href") for link in watch.page.locator("ul.search li a").all()]
+        assert targets
+        assert watch.foreign == []
+
+
+def test_search_does_not_find_what_is_not_there(browser, server):
+    with Watch(browser, server) as watch:
+        watch.page.goto(f"{server}/search.html?q={quote('残猫')}")
+        watch.page.wait_for_function("document.querySelector('.search-summary, #search-results p')")
+        watch.page.wait_for_timeout(1000)
+        assert watch.page.locator("ul.search li").count() == 0
+
+
+def test_search_from_disk_lists_titles(browser, html):
+    with Watch(browser, f"file://{html}") as watch:
+        watch.page.goto(f"file://{html}/search.html?q={quote('残差块')}")
+        watch.page.wait_for_selector("ul.search li a", timeout=15000)
+        assert [problem for problem in watch.problems if not FROM_DISK.search(problem)] == []
+        assert watch.foreign == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_barrier(browser, server, pages, theme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe, problems = Axe(), Counter()
+    with Watch(browser, server, theme=theme) as watch:
+        for name in pages:
+            if name == "index.html":
+                continue
+            page = watch.open(name)
+            assert page.evaluate("document.documentElement.dataset.theme") == theme
+            page.evaluate("document.querySelectorAll('details').forEach((node) => (node.open = true))")
+            for found in axe.run(page).response["violations"]:
+                if found["impact"] in ("serious", "critical"):
+                    for node in found["nodes"]:
+                        problems[f"{found['id']}: {name}: {node['html'][:160]}"] += 1
+    assert sorted(problems) == []
+
+
+def test_no_page_scrolls_sideways_on_a_phone(browser, server, pages):
+    wide = {}
+    with Watch(browser, server, width=360, height=740) as watch:
+        for name in pages:
+            if name == "index.html":
+                continue
+            page = watch.open(name)
+            page.evaluate("document.querySelectorAll('details').forEach((node) => (node.open = true))")
+            width = page.evaluate("document.documentElement.scrollWidth")
+            if width > 360:
+                wide[name] = width
+    assert wide == {}
+
+
+def luminance(colour) -> float:
+    """Relative luminance of WCAG 2 for an (r, g, b) of 0 to 255."""
+    parts = [value / 255 for value in colour[:3]]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other) -> float:
+    first, second = sorted((luminance(one), luminance(other)), reverse=True)
+    return (first + 0.05) / (second + 0.05)
+
+
+def ink_and_ground(png: bytes):
+    """The commonest colour, and the best contrast with it that at least 0.05 % of the pixels reach."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    counts = Counter(image.getdata())
+    ground = counts.most_common(1)[0][0]
+    need, reached = image.width * image.height * 5e-4, 0
+    for value, count in sorted(((contrast(c, ground), n) for c, n in counts.items()), reverse=True):
+        reached += count
+        if reached >= need:
+            return value, ground
+    return 1.0, ground
+
+
+def test_the_measure_of_contrast():
+    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
+    assert contrast((118, 118, 118), (255, 255, 255)) == pytest.approx(4.54, abs=0.01)
+
+
+def test_figures_read_on_dark_ground(browser, server):
+    """A plot stays on its off-white card, undimmed, with ink that stands out; a drawing takes the page's colours."""
+    checked = 0
+    with Watch(browser, server, theme="dark") as watch:
+        for name in (*CHAPTERS, "book/survey_map.html"):
+            page = watch.open(name)
+            figures = page.locator("div.cell_output img:visible, .rb-figure svg:visible").all()
+            for figure in figures:
+                value, ground = ink_and_ground(figure.screenshot())
+                assert value >= 4.5, f"{name}: contrast {value:.1f}"
+                if figure.evaluate("node => node.tagName") == "IMG":
+                    assert min(ground) >= 245, f"{name}: the card is {ground}"
+                checked += 1
+    assert checked >= 8
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_solutions_are_folded_and_open_at_once(browser, server, name):
+    with Watch(browser, server) as watch:
+        page = watch.open(name)
+        solutions = page.locator(".solution")
+        assert solutions.count() > 0
+        for solution in solutions.all():
+            body = solution.locator("details")
+            assert body.count() == 1
+            assert not body.is_visible()
+        first = solutions.first
+        first.locator(".toggle-button, .admonition-title").first.click()
+        assert first.locator("details").is_visible()
+        assert first.locator("details").get_attribute("open") is not None
+        assert not first.locator("summary").is_visible()
+
+
+def test_a_link_to_a_claim_opens_its_group(browser, root):
+    with Watch(browser, root) as watch:
+        page = watch.open("book/claims_ledger.html")
+        assert not page.locator("#claim-c03").is_visible()
+        page = watch.open("book/intro.html")
+        page = watch.open("book/claims_ledger.html#claim-c03")
+        page.wait_for_selector("#claim-c03", state="visible")
+
+
+def test_drawings_are_reached_by_keyboard(browser, server):
+    with Watch(browser, server) as watch:
+        page = watch.open("book/survey_map.html")
+        links = page.locator("#survey-figure-3 svg a")
+        assert links.count() == 16
+        links.nth(3).focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/*#*")
+
+
+def test_paper_shows_everything(browser, server):
+    with Watch(browser, server) as watch:
+        page = watch.open("book/claims_ledger.html")
+        page.emulate_media(media="print")
+        assert page.locator("#claim-c03").is_visible()
