@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from resnetbook.lab import results
-from resnetbook.lab.experiments import Context, Experiment, ExperimentFailed, _registry, experiment, run
+from resnetbook.lab.experiments import Experiment, ExperimentFailed, run
 
 # A real training (so that checkpoints are real), steered from outside by files in the folder `marks`.
 TOY = '''
@@ -301,67 +301,10 @@ def test_a_run_goes_on_after_kill_9_and_leaves_no_process_behind(toy):
     assert starts(toy)["net-1.0.started"] == 1
 
 
-@pytest.mark.parametrize(
-    ("field", "text", "value"),
-    [
-        ("epochs", "7", 7), ("rate", "1e-3", 0.001), ("wide", "yes", True), ("depths", "(3, 5)", (3, 5)),
-        ("depths", "8", (8,)), ("clip", "none", None), ("clip", "0.5", 0.5), ("kind", "b", "b"), ("data", "wbc", "wbc"),
-    ],
-)  # fmt: skip
-def test_settings_are_read_as_their_type(toy, field, text, value):
-    changed = toy.module.EXPERIMENT.settings("quick", {field: text})
-    assert getattr(changed, field) == value
-    assert type(getattr(changed, field)) is type(value)
-
-
-@pytest.mark.parametrize(
-    ("field", "text", "message"),
-    [
-        ("epochs", "7.5", "epochs='7.5': expected a whole number"),
-        ("rate", "fast", "rate='fast': expected a number"),
-        ("wide", "maybe", "wide='maybe': expected true or false"),
-        (
-            "depths",
-            "8,x",
-            "depths='8,x': expected a list with commas, any number of values, each a whole number",
-        ),
-        ("clip", "x", "clip='x': expected a number or none"),
-        ("kind", "c", "kind='c': expected one of a, b"),
-        (
-            "depth",
-            "8",
-            "unknown setting 'depth': expected one of data, depths, epochs, rate, wide, clip, kind, marks",
-        ),
-    ],
-)
-def test_bad_settings_name_the_field_and_what_is_allowed(toy, field, text, message):
-    with pytest.raises(ValueError, match=message):
-        toy.module.EXPERIMENT.settings("quick", {field: text})
-
-
-def test_unknown_names_list_what_exists(toy):
-    with pytest.raises(ValueError, match=r"experiment='degradatoin': expected one of .*degradation"):
-        experiment("degradatoin")
-    with pytest.raises(ValueError, match=r"experiment='_runner'"):
-        experiment("_runner")
+def test_unknown_scale_count_or_device_is_named(toy):
     with pytest.raises(ValueError, match="scale='full': toy has live, quick"):
         toy.go(scale="full")
     with pytest.raises(ValueError, match="seeds=0"):
         toy.go(seeds=0)
     with pytest.raises(ValueError, match="device='tpu'"):
         toy.go(device="tpu")
-
-
-def test_each_training_of_a_job_has_a_checkpoint_of_its_own():
-    context = Context("cpu", Path("checkpoints/net-1.0.pt"))
-    assert context.checkpoint_for("first") == Path("checkpoints/net-1.0.first.pt")
-
-
-def test_the_hash_sees_code_and_nothing_else():
-    plain = "def f(x):\n    return x + 1\n"
-    dressed = (
-        '"""Text."""\n\n# a remark\ndef f(x):  # more\n    """Doc\n\n    of f.\n    """\n    return x + 1\n'
-    )
-    assert _registry._bare(plain) == _registry._bare(dressed)
-    assert _registry._bare(plain) != _registry._bare(plain.replace("1", "2"))
-    assert _registry._bare('x = "# no remark"\n') != _registry._bare('x = "# another"\n')

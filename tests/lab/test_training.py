@@ -1,11 +1,11 @@
-"""The loop against a loop written by hand, checkpoints against kills and damage, schedules against their definition."""
+"""The loop against a loop written by hand, checkpoints against kills and damage."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,9 +15,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -61,7 +58,7 @@ def same(left: nn.Module, right: nn.Module) -> bool:
 
 
 def without_time(history: training.History) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in history.rows]
+    return [row | {"seconds": 0} for row in history.rows]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +197,7 @@ def test_a_diverged_training_ends_early_and_keeps_its_rows(tmp_path):
 
 
 SCRIPT = """
-import json, sys, time
+import sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
 from test_training import SMALL, images, network, without_time
@@ -233,9 +230,8 @@ def test_resumes_bit_for_bit_after_kill_9(tmp_path):
     assert process.wait() == -signal.SIGKILL
     process.stdout.close()
 
-    steps = []
-    watch = Callback()
-    watch.on_step_end = lambda step, model, loss: steps.append(step)  # type: ignore[method-assign]
+    steps: list[int] = []
+    watch = SimpleNamespace(on_step_end=lambda step, model, loss: steps.append(step))
     resumed = network()
     torch.rand(5)
     history = fit(
@@ -311,24 +307,6 @@ def test_two_processes_train_as_one_does():
     assert two["train_loss"] == pytest.approx(one["train_loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"epochs": 0}, "epochs=0: expected a number of at least 1"),
-        ({"learning_rate": math.nan}, "learning_rate=nan"),
-        ({"schedule": "linear"}, "schedule='linear': expected one of constant, step, cosine"),
-        ({"precision": "16"}, "precision='16'"),
-        ({"milestones": (0.9, 0.1)}, "milestones=.*rising"),
-        ({"warmup_epochs": 4}, "warmup_epochs=4: expected a number of at least 0 and at most 3"),
-        ({"clip": 0.0}, "clip=0.0"),
-        ({"device": "tpu"}, "device='tpu'"),
-    ],
-)
-def test_bad_settings_are_named(changes, message):
-    with pytest.raises(ValueError, match=message):
-        replace(SMALL, **changes)
-
-
 def test_bad_data_are_named():
     with pytest.raises(ValueError, match=r"train: images \(3, 1, 6, 6\) and labels \(2,\)"):
         fit(network(), part(torch.zeros(3, 1, 6, 6), torch.zeros(2).long()), settings=SMALL)
@@ -342,74 +320,34 @@ def test_bad_data_are_named():
             training.device("cuda")
 
 
-SETTINGS = st.builds(
-    Settings,
-    epochs=st.integers(4, 40),
-    learning_rate=st.floats(1e-4, 10),
-    schedule=st.sampled_from(["constant", "step", "cosine"]),
-    milestones=st.lists(st.floats(0, 1), max_size=3).map(lambda m: tuple(sorted(m))),
-    warmup_epochs=st.integers(0, 4),
-)
-
-
-@given(SETTINGS, st.integers(1, 30))
-@examples(max_examples=60, deadline=None)
-def test_schedules_rise_to_the_peak_and_never_again(settings, steps):
-    rates = [learning_rate(settings, step, steps) for step in range(settings.epochs * steps)]
-    warmup, peak = settings.warmup_epochs * steps, settings.learning_rate
-    assert all(0 < rate <= peak for rate in rates)
-    assert rates[:warmup] == [peak * ((k + 1) / warmup) for k in range(warmup)]
-    after = rates[warmup:]
-    assert after == sorted(after, reverse=True)
-    if settings.schedule == "constant":
-        assert set(after) <= {peak}
-    if settings.schedule == "step":
-        for epoch in range(settings.warmup_epochs, settings.epochs):
-            drops = sum(round(m * settings.epochs) <= epoch for m in settings.milestones)
-            assert rates[epoch * steps : (epoch + 1) * steps] == pytest.approx([peak * 10.0**-drops] * steps)
-    if settings.schedule == "cosine" and after:
-        assert after[0] == peak
-        assert learning_rate(settings, settings.epochs * steps, steps) == pytest.approx(0, abs=peak * 1e-15)
-        half = warmup + (settings.epochs * steps - warmup) / 2
-        if half == int(half):
-            assert learning_rate(settings, int(half), steps) == pytest.approx(peak / 2)
-
-
-@given(st.integers(1, 200), st.integers(1, 70), st.integers(0, 2**63 - 1), st.integers(0, 300))
-@examples(max_examples=40, deadline=None)
-def test_each_epoch_sees_each_image_once_in_an_order_of_its_own(count, size, seed, epoch):
-    order = torch.cat(training.batches(count, size, seed=seed, epoch=epoch))
-    assert sorted(order.tolist()) == list(range(count))
-    assert torch.equal(order, torch.cat(training.batches(count, size, seed=seed, epoch=epoch)))
-    if count > 30:
-        assert not torch.equal(order, torch.cat(training.batches(count, size, seed=seed, epoch=epoch + 1)))
-
-
 def test_history_refuses_an_unknown_column():
     history = training.History([{"epoch": 1, "train_loss": 0.5}])
-    assert json.dumps(history["train_loss"].tolist()) == "[0.5]"
+    assert history["train_loss"].tolist() == [0.5]
     with pytest.raises(ValueError, match=r"name='loss': expected one of the columns epoch, train_loss"):
         history["loss"]
 
 
 def test_the_checkpoint_is_never_seen_half_written(tmp_path, monkeypatch):
-    """Die between writing and renaming: the previous checkpoint is still whole and is resumed."""
-    file = tmp_path / "c.pt"
-    real = os.replace
-    calls = []
+    """Die with half the bytes of the third checkpoint written: the second is still whole and is resumed."""
+    file, real, sizes = tmp_path / "c.pt", os.fsync, []
 
-    def dying(source, target):
-        calls.append(target)
-        if len(calls) == 3:
+    def dying(descriptor):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return
+        real(descriptor)
+        sizes.append(os.fstat(descriptor).st_size)
+        if len(sizes) == 3:
+            os.ftruncate(descriptor, sizes[-1] // 2)
             raise KeyboardInterrupt
-        real(source, target)
 
-    monkeypatch.setattr(os, "replace", dying)
+    monkeypatch.setattr(os, "fsync", dying)
     with pytest.raises(KeyboardInterrupt):
         fit(network(), images(), settings=SMALL, checkpoint=file, progress=False)
-    monkeypatch.setattr(os, "replace", real)
+    monkeypatch.setattr(os, "fsync", real)
+    steps: list[int] = []
+    watch = SimpleNamespace(on_step_end=lambda step, model, loss: steps.append(step))
     whole, resumed = network(), network()
     fit(whole, images(), settings=SMALL, progress=False)
-    history = fit(resumed, images(), settings=SMALL, checkpoint=file, progress=False)
+    fit(resumed, images(), settings=SMALL, checkpoint=file, callbacks=[watch], progress=False)
+    assert steps == list(range(10, 15))
     assert same(whole, resumed)
-    assert len(history.rows) == 3

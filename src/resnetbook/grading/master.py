@@ -71,7 +71,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Master:
-    """A master notebook that has the right form. `raw` is its JSON, `digest` the SHA-256 of its bytes."""
+    """A master notebook that has the right form. `raw` is its JSON, `digest` a hash of what decides a grade."""
 
     path: Path
     title: str
@@ -164,7 +164,7 @@ def parse(data: bytes, path: Path = Path("master.ipynb")) -> Master:
         exercises=tuple(exercises),
         checks=tuple(checks),
         limits=limits_of(settings),
-        digest=hashlib.sha256(data).hexdigest(),
+        digest=_digest(cells, settings),
         kinds=tuple(kinds),
     )
 
@@ -207,6 +207,13 @@ def _kind(cell: Cell) -> str:
     if cell.grader.get("grade") is True:
         return "check"
     return "public" if "public" in cell.tags else "given"
+
+
+def _digest(cells: tuple[Cell, ...], settings: Mapping[str, Any]) -> str:
+    """A hash of what decides a grade: sources and grading metadata, neither outputs nor dates of execution."""
+    parts = [[c.kind, c.source, dict(c.grader), c.metadata.get("resnetbook"), c.tags] for c in cells]
+    text = json.dumps([parts, limits_of(settings), str(settings.get("title"))], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _settings(raw: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -22,24 +22,25 @@ class Submission:
 
 
 def find(places: Sequence[Path]) -> list[Submission]:
-    """Find the submissions under some folders, or take files as they are named.
+    """Find the submissions: the entries of one folder, or several files and folders that are one submission each.
 
-    A student's id is the first part of the path under the folder, without suffix; for a file that is named itself it
-    is the file's name without suffix. Several notebooks of one student are one submission.
+    A student's id is the first part of the path under the folder, without the suffix of a file: `ann/ps1.ipynb` is
+    ann's, `bob.ipynb` is bob's. Of several places each counts as such an entry, so that `submissions` and
+    `submissions/*` mean the same. Several notebooks of one student are one submission.
 
     Raises:
         FileNotFoundError: a place does not exist.
         ValueError: nothing was handed in at all.
     """
-    files: dict[str, list[Path]] = {}
-    for place in map(Path, places):
+    for place in places:
         if not os.path.lexists(place):
             raise FileNotFoundError(f"submission {place}: no such file or folder")
-        tops = sorted(place.iterdir()) if place.is_dir() and not place.is_symlink() else [place]
-        for top in tops:
-            if not top.name.startswith("."):
-                is_folder = top.is_dir() and not top.is_symlink()  # "anna.lee" is a whole name
-                files.setdefault(top.name if is_folder else top.stem, []).extend(_notebooks(top))
+    is_folder = len(places) == 1 and places[0].is_dir() and not places[0].is_symlink()
+    files: dict[str, list[Path]] = {}
+    for top in sorted(places[0].iterdir()) if is_folder else places:
+        if not top.name.startswith("."):
+            whole = top.is_dir() and not top.is_symlink()  # "anna.lee" has no suffix
+            files.setdefault(top.name if whole else top.stem, []).extend(_notebooks(top))
     if not files:
         raise ValueError("submissions: none found; expected notebooks, or folders named after the students")
     return [Submission(_printable(student), tuple(files[student])) for student in sorted(files)]

@@ -170,47 +170,47 @@ def _train(fabric: Fabric, model: nn.Module, job: _Job) -> tuple[History, bytes 
     steps = math.ceil(len(images) / settings.batch_size)
     with _fabric.bar(job.progress if fabric.is_global_zero else False, settings.epochs * steps) as bar:
         bar.update(len(history.rows) * steps)
-        for epoch in range(len(history.rows), settings.epochs if not history.diverged else 0):
-            started = time.perf_counter()
-            network.train()
+
+        def update(step: int, x: Tensor, y: Tensor) -> Tensor:
+            """Make one update of the weights; return its sums of loss and hits."""
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(settings, step, steps)
+            outputs = network(x)
+            loss = job.loss(outputs, y)
+            optimizer.zero_grad()
+            fabric.backward(loss)
+            if settings.clip is not None:
+                fabric.clip_gradients(network, optimizer, max_norm=settings.clip, error_if_nonfinite=False)
+            optimizer.step()
+            _call(job.callbacks, "on_step_end", step, model, loss.detach())
+            bar.update()
+            return _sums(outputs, y, loss)
+
+        while len(history.rows) < settings.epochs and not history.diverged:
+            epoch, started = len(history.rows), time.perf_counter()
+            order = batches(len(images), settings.batch_size, seed=settings.seed, epoch=epoch)
             noise = generator(settings.seed, epoch, 1 + fabric.global_rank)
             totals = _sums_of_nothing(fabric.device)
-            order = batches(len(images), settings.batch_size, seed=settings.seed, epoch=epoch)
+            network.train()
             for step, batch in enumerate(order, start=epoch * steps):
-                rate = learning_rate(settings, step, steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
                 batch = _share(batch, fabric)
-                if len(batch) == 0:
-                    continue
-                x, y = images[batch], labels[batch]
-                if job.augment is not None:
-                    x = job.augment(x, noise)
-                outputs = network(x)
-                loss = job.loss(outputs, y)
-                optimizer.zero_grad()
-                fabric.backward(loss)
-                if settings.clip is not None:
-                    fabric.clip_gradients(
-                        network, optimizer, max_norm=settings.clip, error_if_nonfinite=False
-                    )
-                optimizer.step()
-                totals += _sums(outputs, y, loss)
-                _call(job.callbacks, "on_step_end", step, model, loss.detach())
-                bar.update()
+                if len(batch) > 0:
+                    x = images[batch] if job.augment is None else job.augment(images[batch], noise)
+                    totals += update(step, x, labels[batch])
             mean_loss, accuracy = _means(cast(Tensor, fabric.all_reduce(totals, reduce_op="sum")))
             row = {"epoch": epoch + 1, "train_loss": mean_loss, "train_accuracy": accuracy}
             if job.validation is not None:
                 values = _evaluate(network, job.validation, fabric.device, job.loss, 512)
                 row |= {f"validation_{name}": value for name, value in values.items()}
-            row |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
+            row |= {
+                "learning_rate": learning_rate(settings, step, steps),
+                "seconds": time.perf_counter() - started,
+            }
             history.rows.append(row)
             history.diverged = not math.isfinite(mean_loss)
             _call(job.callbacks, "on_epoch_end", epoch, model, row)
             _save(fabric, model, raw_optimizer, job, history)
             bar.set_postfix_str(f"loss {mean_loss:.3g}, accuracy {accuracy:.3f}")
-            if history.diverged:
-                break
     return history, _checkpoint.pack(model.state_dict()) if several else None
 
 

@@ -27,5 +27,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", launch.write_index)
     app.connect("write-started", numbers.restart_on_each_page)
     app.connect("doctree-resolved", cleanup.strip_repeated_ids)
+    app.connect("html-page-context", cleanup.plain_citation_list)
     app.connect("doctree-resolved", cleanup.open_inner_details)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,11 +1,34 @@
 """API pages by static analysis: one section for each public module of a package. Nothing is imported."""
 
+from typing import Any
+
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from resnetbook.sphinx_ext.html import slug
 from resnetbook.sphinx_ext.links import autoapi_objects
+
+
+def shown(found: Any) -> bool:
+    """Whether an object belongs on the page: public, documented, and at home in its module or class.
+
+    What a class inherits is left out: it would depend on which libraries the machine that builds the book has.
+    """
+    foreign = getattr(found, "imported", False) or getattr(found, "inherited", False)
+    return not found.name.startswith("_") and bool(found.docstring) and not foreign
+
+
+def listing(found: Any, module: str) -> list[str]:
+    """Return the directives for one object of a module, its methods in the order of the source."""
+    kinds = {"class": "class", "exception": "exception", "function": "function", "data": "data"}
+    if found.type not in kinds or not shown(found):
+        return []
+    lines = [f".. autoapi{kinds[found.type]}:: {module}.{found.name}"]
+    methods = [child.name for child in getattr(found, "children", []) if shown(child)]
+    if methods:
+        lines += [f"   :members: {', '.join(methods)}", "   :member-order: bysource"]
+    return [*lines, ""]
 
 
 class ApiDirective(SphinxDirective):
@@ -37,9 +60,9 @@ class ApiDirective(SphinxDirective):
         section = nodes.section(ids=[slug(name) + "-module"])
         section += nodes.title("", "", nodes.literal(name, name))
         body = nodes.Element()
-        lines = [f".. autoapimodule:: {name}"]
-        if found.type == "module":
-            lines += ["   :members:", "   :undoc-members:", "   :show-inheritance:"]
+        lines = [f".. autoapimodule:: {name}", ""]
+        for child in found.children if found.type == "module" else []:
+            lines += listing(child, name)
         self.parse_rst(lines, body)
         section += body.children
         return section

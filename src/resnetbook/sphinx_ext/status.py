@@ -19,6 +19,11 @@ def seconds(value: Any) -> str:
     return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
 
 
+def short(text: str) -> str:
+    """Return a text that stays on one line."""
+    return f'<span class="rb-nowrap">{inline(text)}</span>'
+
+
 def title_of(notebook: dict[str, Any], fallback: str) -> str:
     """Return the first heading of a notebook."""
     for cell in notebook["cells"]:
@@ -39,8 +44,8 @@ def notebook_row(path: Path, name: str, links: Links) -> tuple[str, ...]:
     cells = sum(cell["cell_type"] == "code" for cell in notebook["cells"])
     return (
         link(inline(title_of(notebook, path.stem)), links.page(name)),
-        inline(str(about.get("executed", "not executed"))),
-        seconds(about.get("seconds")),
+        short(str(about.get("executed", "not executed"))),
+        short(seconds(about.get("seconds"))),
         str(cells),
         inline(str(versions) or "–"),
     )
@@ -61,16 +66,16 @@ def record_row(path: Path, links: Links) -> tuple[str, ...]:
         inline(str(data.get("name") or record.get("variant") or "none")),
         str(len(record.get("seeds", []))),
         inline(str(environment.get("device", "–"))),
-        seconds(record.get("seconds")),
-        inline(str(record.get("created", "–"))[:10]),
-        f"<code>{inline(str(environment.get('commit') or '–')[:10])}</code>",
+        short(seconds(record.get("seconds"))),
+        short(str(record.get("created", "–"))[:10]),
+        f"<code>{inline(str(environment.get('commit') or '–')[:7])}</code>",
         inline(versions or "–"),
     )
 
 
 def notebooks(root: Path) -> list[tuple[Path, str]]:
-    """Return the notebooks under `chapters/` with their page names, in the survey's order."""
-    found = sorted((root / "chapters").rglob("*.ipynb"))
+    """Return the notebooks under `chapters/` with their page names; those made for students have nothing to tell."""
+    found = sorted(path for path in (root / "chapters").rglob("*.ipynb") if path.stem != "student")
     return [(path, path.relative_to(root).with_suffix("").as_posix()) for path in found]
 
 

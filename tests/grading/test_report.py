@@ -1,0 +1,113 @@
+"""Reports and the files of results: escaped, without secrets, written whole."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from resnetbook import grading
+from resnetbook.grading.master import load
+from resnetbook.grading.results import (
+    CheckRow,
+    Row,
+    append_row,
+    grades_csv,
+    read_rows,
+    write_assignment,
+    write_rows,
+)
+
+EVIL = "<script>alert(1)</script>"
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+@pytest.fixture
+def folder(tiny: Path, tmp_path: Path) -> Path:
+    book = load(tiny)
+    lines = [{"exercise": "ex1", "line": 2, "text": f"return {EVIL}"}]
+    problem = {"error": "ValueError", "error_text": EVIL, "lines": lines}
+    row = Row("ann", "graded", points=3.0, max_points=10.0, master=book.digest, notes=[EVIL])
+    row.exercises = {"ex1": 0.0, "ex2": 3.0, "ex3": 0.0}
+    row.answers = {name: {"how": "grader id", "answered": True} for name in row.exercises}
+    row.checks = [
+        CheckRow("ex1-a", "ex1", 0.0, 2.0, "error", problem),
+        CheckRow("ex1-b", "ex1", 0.0, 1.0, "wrong"),
+        CheckRow("ex2-a", "ex2", 3.0, 3.0, "right"),
+        CheckRow("ex3-a", "ex3", 0.0, 4.0, "unanswered"),
+    ]
+    rows = [row, Row("../" + EVIL, "unreadable", reason=EVIL, max_points=10.0, master=book.digest)]
+    rows.append(Row("=1+1", "failed", reason="the grader failed", max_points=10.0, master=book.digest))
+    write_assignment(book, tmp_path)
+    write_rows(book, rows, tmp_path)
+    return tmp_path
+
+
+def test_pages_are_escaped_and_self_contained(folder: Path) -> None:
+    index = grading.report(folder)
+    pages = [index, *sorted((folder / "feedback").glob("*.html"))]
+    assert len(pages) == 4
+    assert {page.parent for page in pages[1:]} == {folder / "feedback"}
+    for page in pages:
+        tags = Tags()
+        tags.feed(page.read_text())
+        assert not {"script", "link", "img", "iframe"} & set(tags.tags)
+        assert ("lang", "en") in tags.attributes
+        assert not any(value and value.startswith(("http", "//")) for _, value in tags.attributes)
+
+
+def test_a_students_page_teaches(folder: Path) -> None:
+    grading.report(folder, book="https://example.org/book/")
+    page = (folder / "feedback" / "ann.html").read_text()
+    assert "hint of ex1-a" in page
+    assert "hint of ex2-a" not in page  # that check was right
+    assert "return &lt;script&gt;" in page
+    assert 'href="https://example.org/book/2_principle/page.html#part"' in page
+    assert "You did not answer this exercise." in page
+    assert "3 of 10 points" in page
+
+
+def test_without_an_address_the_paragraph_is_named(folder: Path) -> None:
+    grading.report(folder)
+    page = (folder / "feedback" / "ann.html").read_text()
+    assert "2_principle/page, paragraph part" in page
+    assert "<a " not in page
+
+
+def test_the_instructors_index_links_every_student(folder: Path) -> None:
+    index = grading.report(folder)
+    tags = Tags()
+    tags.feed(index.read_text())
+    links = [value for name, value in tags.attributes if name == "href" and value and "feedback" in value]
+    assert len(links) == 3
+    assert all((folder / link).exists() for link in links)
+    assert json.loads((folder / "report.json").read_text())["checks"]["ex1-b"] == {"wrong": 1}
+
+
+def test_a_failure_of_the_grader_is_no_zero(folder: Path) -> None:
+    table = grades_csv(["ex1", "ex2", "ex3"], read_rows(folder))
+    assert "'=1+1,failed,,,,,10" in table.splitlines()
+    assert "ann,graded,0,3,0,3,10" in table.splitlines()
+
+
+def test_a_line_that_broke_off_is_passed_over(tmp_path: Path) -> None:
+    append_row(Row("ann", "graded", points=1.0), tmp_path)
+    append_row(Row("ann", "graded", points=2.0), tmp_path)
+    with open(tmp_path / "results.jsonl", "a") as file:
+        file.write('{"student": "bob", "sta')
+    assert [(row.student, row.points) for row in read_rows(tmp_path)] == [("ann", 2.0)]
+
+
+def test_a_folder_without_results(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="run grade first"):
+        grading.report(tmp_path)
