@@ -14,11 +14,10 @@ from resnetbook.grading.results import Row
 
 POISON = {
     "redefined_checker": """
-import builtins, json, math, sys
+import builtins, math, sys
 from resnetbook.grading import _kernel, values
 values.encode = _kernel.encode = lambda value: True
 _kernel.publish = lambda value: None
-json.dumps = lambda *a, **k: "true"
 double = mean = total = lambda xs: 1
 """,
     "always_equal": """

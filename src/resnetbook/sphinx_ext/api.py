@@ -55,8 +55,9 @@ class ApiDirective(SphinxDirective):
         """Return the section of one module."""
         found = autoapi_objects(self.env)[name]
         path = found.obj.get("file_path")
-        if path:
-            self.env.note_dependency(path)
+        for file in (__file__, path):
+            if file:
+                self.env.note_dependency(file)
         section = nodes.section(ids=[slug(name) + "-module"])
         section += nodes.title("", "", nodes.literal(name, name))
         body = nodes.Element()

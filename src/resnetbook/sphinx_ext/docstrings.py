@@ -77,7 +77,7 @@ def _list(block: list[str]) -> list[str]:
 def _section(title: str, block: list[str]) -> list[str]:
     """One bold title, then one list item for each entry of an indented block."""
     if title == "Example":
-        return [f"**{title}**", "", "::", "", *("    " + line.strip() for line in block)]
+        return [f"**{title}**", "", ".. code-block:: text", "", *("    " + line.strip() for line in block)]
     base = min(_indent(line) for line in block)
     entries: list[str] = []
     for line in block:
@@ -108,7 +108,7 @@ def to_rst(lines: Iterable[str]) -> list[str]:
             out += _list(block)
         elif _indent(block[0]) > 0:  # a formula or a table of the docstring: as it was typed
             base = min(_indent(line) for line in block)
-            out += ["::", "", *("    " + line[base:] for line in block)]
+            out += [".. code-block:: text", "", *("    " + line[base:] for line in block)]
         else:
             out.append(escape(" ".join(line.strip() for line in block)))
         if _indent(block[0]) == 0:
