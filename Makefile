@@ -53,7 +53,7 @@ test: setup book  ## everything that decides a release
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests chapters -n 2 --dist loadscope \
-		--nbval-lax --nbval-current-env --nbval-cell-timeout 300 --ignore-glob '*student.ipynb' --durations 15
+		--nbval-lax --nbval-current-env --nbval-cell-timeout 300 -m "not long" --ignore-glob '*student.ipynb' --durations 15
 
 test-all: test  ## make test, and what takes long
 	$(BIN)/pytest tests -m "long" || test $$? -eq 5

@@ -104,7 +104,9 @@ def complaints(notebook: nbformat.NotebookNode) -> list[str]:
 
 def missing_sets(notebook: nbformat.NotebookNode) -> list[str]:
     """Return the sets that cells need (tag `needs-<set>`) and that are not at hand: their outputs would be empty."""
-    wanted = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", []) if tag.startswith("needs-")}
+    wanted = {
+        tag for cell in notebook.cells for tag in cell.metadata.get("tags", []) if tag.startswith("needs-")
+    }
     if not wanted:
         return []
     from resnetbook.lab import data
@@ -170,7 +172,8 @@ def main() -> int:
         print("All notebooks are up to date. ALL=1 runs them all the same.")
         return 0
     workers = max(1, min(arguments.workers, len(paths)))
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    # The networks here are small: one thread each is faster than several, and repeats on every machine.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     failed = 0
     with ProcessPoolExecutor(workers) as pool:
         jobs = [pool.submit(execute, path) for path in paths]

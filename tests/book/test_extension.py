@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import pytest
@@ -20,7 +21,7 @@ from resnetbook.sphinx_ext.timeline import short, year_of
 class Everywhere:
     """Links of a book that has every page."""
 
-    verdict_pages: dict = {}
+    verdict_pages: ClassVar[dict[str, list[str]]] = {}
 
     def page(self, target, anchor=""):
         return f"{target}.html#{anchor}" if anchor else f"{target}.html"
@@ -80,7 +81,7 @@ def test_search_stems_english_and_drops_stop_words():
         "Formula:\n\n    y = x * |F(x)|\n\nand `code` after it.",
         "Args:\n    x: shape (N, C), *not* 3-D.\n    y_: the other one,\n        on two lines.\n\nRaises:\n    ValueError: |x| is 0.",
         "- one item\n- another *item\n  that goes on\n\nText.",
-        "``double`` and `single`code.",
+        "``double`` and `single`-code.",
         "Example:\n    >>> f(*x)\n    1",
         "Args: none.\nReturns:\n  what `f_` gives_",
         "A paragraph\n    with an indented line\nand one more.",

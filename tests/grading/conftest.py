@@ -79,7 +79,7 @@ def tiny_master() -> Notebook:
             "ex2", "def mean(xs):\n    ### BEGIN SOLUTION\n    return sum(xs) / len(xs)\n    ### END SOLUTION"
         ),
         public("mean", "ex2"),
-        check("ex2-a", 3, "{'mean': mean([1.5, 2.25, 3.0])}", {"mean": 2.25}),
+        check("ex2-a", 3, "{'mean': mean([1.25, 2.5, 3.71875])}", {"mean": 7.46875 / 3}),
         solution(
             "ex3", "def total(xs):\n    ### BEGIN SOLUTION\n    return sum(double(xs))\n    ### END SOLUTION"
         ),

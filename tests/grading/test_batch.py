@@ -42,7 +42,7 @@ double = mean = total = lambda xs: xs
     "own_value": """
 def double(xs):
     from IPython.display import publish_display_data
-    for guess in (0, 1, 2.25, [6, 10, 20], {"mean": 2.25}):
+    for guess in (0, 1, [6, 10, 20], {"mean": 7.46875 / 3}):
         publish_display_data({"application/x-resnetbook-value+json": guess})
     return [2 * x for x in xs]
 mean = total = double
@@ -244,7 +244,7 @@ def test_nothing_that_a_student_gets_holds_a_value_or_a_check(batch: Any) -> Non
     assert len(pages) > 30
     for page in pages:
         text = page.read_text()
-        for secret in ("2.25", "6, 10, 20", "double([3, 5", "22, 24", "mean([1.5"):
+        for secret in ("2.489583", "6, 10, 20", "double([3, 5", "22, 24", "mean([1.25"):
             assert secret not in text, f"{secret} in {page.name}"
 
 

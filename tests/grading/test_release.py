@@ -27,7 +27,7 @@ def test_the_students_notebook(student: dict[str, Any]) -> None:
     code = [cell for cell in student["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
     text = json.dumps(student)
-    for secret in ("2 * x", "sum(xs)", "ex1-a", "ex1-b", "2.25", "hint", "SOLUTION", "22, 24"):
+    for secret in ("2 * x", "sum(xs)", "ex1-a", "ex1-b", "2.489583", "hint", "SOLUTION", "22, 24"):
         assert secret not in text
     assert student["cells"][2]["source"] == "def double(xs):\n    ...  # your answer"
     assert student["cells"][2]["metadata"]["nbgrader"]["grade_id"] == "ex1"

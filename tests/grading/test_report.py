@@ -72,7 +72,7 @@ def test_a_students_page_teaches(folder: Path) -> None:
     assert "hint of ex1-a" in page
     assert "hint of ex2-a" not in page  # that check was right
     assert "return &lt;script&gt;" in page
-    assert 'href="https://example.org/book/2_principle/page.html#part"' in page
+    assert 'href="https://example.org/book/chapters/2_principle/page.html#part"' in page
     assert "You did not answer this exercise." in page
     assert "3 of 10 points" in page
 

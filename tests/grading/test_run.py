@@ -34,7 +34,7 @@ def test_references_and_sources_of_checks_lie_nowhere_near_the_kernel(
     assert "OMP_NUM_THREADS" in seen
     assert "submission.ipynb" in seen  # it did look at the grader's folder and command line
     assert secret not in seen
-    assert "mean([1.5" not in seen  # a later check is not there before its turn
+    assert "mean([1.25" not in seen  # a later check is not there before its turn
 
 
 def test_a_message_is_shown_only_before_a_check_was_sent(

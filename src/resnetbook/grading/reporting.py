@@ -204,7 +204,7 @@ def _link(target: str, book: str | None) -> str:
     if book is None:
         where = f"{page}, paragraph {anchor}" if anchor else page
         return f'<p class="soft">Read again in the book: {escape(where)}</p>'
-    address = f"{book.rstrip('/')}/{page}.html" + (f"#{anchor}" if anchor else "")
+    address = f"{book.rstrip('/')}/chapters/{page}.html" + (f"#{anchor}" if anchor else "")
     if not re.match(r"https?://|[./\w-]", address) or re.match(
         r"(?i)\s*(javascript|data|vbscript):", address
     ):
