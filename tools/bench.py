@@ -69,9 +69,10 @@ def notebooks() -> list[str]:
 def recorder(repeats: int = 20) -> list[str]:
     """Compare training steps with and without GradientFlow, alternating in one run."""
     import torch
+    from torch.nn.functional import cross_entropy
+
     from resnetbook.principle.gradient_flow import GradientFlow
     from resnetbook.principle.twins import TwinNet
-    from torch.nn.functional import cross_entropy
 
     torch.manual_seed(0)
     rows = [

@@ -167,26 +167,23 @@ def test_position_heads_share_the_trunk():
     assert same(*trunks)
 
 
-def test_one_block_arms_start_from_the_same_weights_and_can_represent_every_target():
+@pytest.mark.parametrize("expansion", [1, 4])
+@pytest.mark.parametrize(("one", "other"), [(1.0, 0.0), (1.0, 0.1), (0.0, 1.0)])
+def test_one_block_arms_start_from_the_same_weights_and_can_represent_every_target(expansion, one, other):
     blocks = []
     for residual in (False, True):
         torch.manual_seed(3)
-        blocks.append(one_block.Block(3, residual=residual))
+        blocks.append(one_block.Block(3, residual=residual, expansion=expansion))
     assert same(weights(blocks[0]), weights(blocks[1]))
     kernel, x = nn.Conv2d(3, 3, 3, padding=1, bias=False), torch.rand(2, 3, 5, 5)
     identity = torch.zeros(3, 3, 3, 3)
     identity[range(3), range(3), 1, 1] = 1
-    for goal in (x, x + 0.1 * kernel(x), kernel(x)):
-        for block in blocks:
-            shape = {0: (1.0, 0.0), 1: (1.0, 0.1), 2: (0.0, 1.0)}[
-                next(i for i, y in enumerate((x, x + 0.1 * kernel(x), kernel(x))) if torch.equal(y, goal))
-            ]
-            with torch.no_grad():
-                block.conv1.weight.copy_(identity)
-                block.conv2.weight.copy_(
-                    (shape[0] - float(block.residual)) * identity + shape[1] * kernel.weight
-                )
-            torch.testing.assert_close(block(x), goal, atol=1e-6, rtol=1e-5)
+    for block in blocks:
+        with torch.no_grad():
+            block.conv1.weight[:3] = identity
+            block.conv2.weight.zero_()
+            block.conv2.weight[:, :3] = (one - float(block.residual)) * identity + other * kernel.weight
+        torch.testing.assert_close(block(x), one * x + other * kernel(x), atol=1e-6, rtol=1e-5)
 
 
 def test_sharing_counts():

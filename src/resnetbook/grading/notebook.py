@@ -115,7 +115,7 @@ def _raw_cells(top: Any, notes: list[str]) -> list[Any]:
     if isinstance(top, dict) and isinstance(top.get("worksheets"), list):
         notes.append("the notebook was in the old format 3")
         sheets = [sheet for sheet in top["worksheets"] if isinstance(sheet, dict)]
-        return [cell for sheet in sheets for cell in sheet.get("cells") or []]
+        return [c for sheet in sheets if isinstance(sheet.get("cells"), list) for c in sheet["cells"]]
     if isinstance(top, list):
         notes.append("the file was a bare list of cells")
         return top

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnetbook.principle.block import is_block
+
 __all__ = ["BlockSplitter", "Split", "to_split"]
 
 # What may stand on an identity path between the block's input and the sum: no weights, no activation.
@@ -41,12 +43,18 @@ _IDENTITY_OPERATIONS = frozenset(
 class Split:
     """Gradients of the loss with respect to a block's input x, each of x's shape.
 
-    `identity` came through the shortcut, `residual` through the branch F; `total` is autograd's own sum of the two.
+    `identity` came through the shortcut, `residual` through the branch F; `total` is their sum, which went on to x.
     """
 
     identity: Tensor
     residual: Tensor
     total: Tensor
+
+
+def _total(identity: Tensor | None, residual: Tensor | None) -> Tensor | None:
+    if identity is None or residual is None:
+        return residual if identity is None else identity
+    return identity + residual
 
 
 class _Fork(torch.autograd.Function):
@@ -59,16 +67,12 @@ class _Fork(torch.autograd.Function):
         return x.view_as(x), x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, *parts: Tensor | None) -> tuple[Tensor | None, None]:
-        identity, residual = parts
-        if identity is not None and residual is not None:
-            total: Tensor | None = identity + residual
-        else:
-            total = residual if identity is None else identity
-        for name, part in (("identity", identity), ("residual", residual), ("total", total)):
-            if part is not None:
-                ctx.gradients[name] = part.detach()
-        return total, None
+    def backward(ctx: Any, identity: Tensor | None, residual: Tensor | None) -> tuple[Tensor | None, None]:
+        if identity is not None:
+            ctx.gradients["identity"] = identity.detach()
+        if residual is not None:
+            ctx.gradients["residual"] = residual.detach()
+        return _total(identity, residual), None
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,10 @@ class _Call:
 
 def to_split(gradients: dict[str, Tensor]) -> Split | None:
     """Return the parts as a `Split`; None if no gradient came, a part that no path feeds as zeros."""
-    total = gradients.get("total")
+    identity, residual = (gradients.get(part) for part in ("identity", "residual"))
+    total = _total(identity, residual)  # again, as in the backward pass: kept from there it would cost memory
     if total is None:
         return None
-    identity, residual = (gradients.get(part) for part in ("identity", "residual"))
     return Split(
         torch.zeros_like(total) if identity is None else identity,
         torch.zeros_like(total) if residual is None else residual,
