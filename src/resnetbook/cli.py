@@ -167,7 +167,7 @@ def _data_fetch(options: argparse.Namespace) -> None:
 
 def _release(options: argparse.Namespace) -> None:
     grading = _grading()
-    grading.release(options.master, options.output)
+    print(grading.release(options.master, options.output))
     print(options.output)
 
 

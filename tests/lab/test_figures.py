@@ -206,3 +206,17 @@ def test_verdict_agrees_with_the_records():
 
     for claim in ("C03", "C06"):
         assert f"{claim}: {survey.verdict(claim, 'quick').status}" in repr(figures.verdict(claim))
+
+
+def test_a_logarithmic_band_is_the_band_of_the_logarithms() -> None:
+    values = np.array([[1.0, 10.0], [100.0, 10.0], [10.0, 10.0]])
+    _, ax = plt.subplots()
+    figures.band(ax, [0, 1], values, logarithmic=True)
+    assert ax.get_yscale() == "log"
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [10.0, 10.0])
+    low = ax.collections[0].get_paths()[0].vertices[:, 1].min()
+    np.testing.assert_allclose(low, np.exp(figures.t_interval(np.log(values))[1].min()))
+    assert low > 0, "an interval of raw values would cross zero"
+    with pytest.raises(ValueError, match="expected > 0"):
+        figures.band(ax, [0, 1], values - 1, logarithmic=True)
+    plt.close("all")

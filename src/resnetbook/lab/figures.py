@@ -159,6 +159,7 @@ def band(
     colour: str | None = None,
     seeds: bool = True,
     marker: str | None = None,
+    logarithmic: bool = False,
 ) -> None:
     """Draw the mean over seeds with its 95 % t interval, and each seed as a thin line.
 
@@ -170,16 +171,23 @@ def band(
         colour: a key of `COLOURS` (which sets the line style too) or any colour.
         seeds: draw the thin lines.
         marker: for the mean, e.g. "o" where the positions are few.
+        logarithmic: mean and interval of the logarithms (the geometric mean), on a logarithmic axis.
 
     Raises:
-        ValueError: the shapes do not fit.
+        ValueError: the shapes do not fit, or a value is not positive on a logarithmic axis.
     """
     position, values = np.asarray(x), np.atleast_2d(np.asarray(values_by_seed, dtype=float))
     if position.ndim != 1 or values.ndim != 2 or values.shape[1] != len(position):
         raise ValueError(
             f"values_by_seed: shape {values.shape}, expected (seeds, {len(position)}) for x of shape {position.shape}"
         )
-    mean, low, high = t_interval(values)
+    if logarithmic:
+        if not np.all(np.isnan(values) | (values > 0)):
+            raise ValueError(f"values_by_seed: smallest is {np.nanmin(values)}, expected > 0 for logarithmic=True")
+        ax.set_yscale("log")
+        mean, low, high = (np.exp(bound) for bound in t_interval(np.log(values)))
+    else:
+        mean, low, high = t_interval(values)
     options: dict[str, Any] = {"linestyle": LINES[colour]} if colour in LINES else {}
     (line,) = ax.plot(position, mean, label=label, color=_colour(colour), marker=marker, **options)
     if len(values) < 2:

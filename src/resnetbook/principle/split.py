@@ -17,8 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnetbook.principle.block import is_block
-
 __all__ = ["BlockSplitter", "Split", "to_split"]
 
 # What may stand on an identity path between the block's input and the sum: no weights, no activation.
@@ -143,10 +141,8 @@ class BlockSplitter:
             if child_name in shortcuts:
                 self.handles.append(child.register_forward_pre_hook(self._enter_shortcut, prepend=True))
             else:
-                self.handles += [
-                    part.register_forward_pre_hook(self._enter_branch, prepend=True)
-                    for part in child.modules()
-                ]
+                for part in child.modules():
+                    self.handles.append(part.register_forward_pre_hook(self._enter_branch, prepend=True))
 
     def remove(self) -> None:
         """Take all hooks off."""

@@ -86,7 +86,6 @@ def outcomes(found: Verdict) -> str:
 def design(claim: Claim) -> str:
     """Return the fields of a claim that say how it is tested."""
     fields = (
-        ("Held equal", claim.budget),
         ("Quick, two CPU cores", claim.quick),
         ("Full, one GPU", claim.full),
         ("Measured", claim.metric),
@@ -121,10 +120,11 @@ def card(claim: Claim, links: Links) -> str:
             badges += f' <span class="rb-note">full scale:</span> {badge(full.status)}'
     readings = "".join(f"<li>{inline(name)}: {badge(status)}</li>" for name, status in quick.readings)
     sections = ", ".join(claim.sections)
+    budget = f'<p class="rb-note">Held equal: {inline(claim.budget)}</p>' if claim.budget else ""
     return (
         f'<article class="rb-card" id="{anchor}"><p class="rb-head"><a class="rb-id" href="#{anchor}">{claim.id}</a>'
         f' {badges} <span class="rb-note">§ {inline(sections)} · {inline(" + ".join(claim.kind))}</span></p>'
-        f"<p>{inline(claim.text)}</p>{f'<ul>{readings}</ul>' if readings else ''}"
+        f"<p>{inline(claim.text)}</p>{budget}{f'<ul>{readings}</ul>' if readings else ''}"
         f"{outcomes(quick)}{outcomes(full)}{design(claim)}{sources(claim, links)}</article>"
     )
 
