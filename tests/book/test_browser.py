@@ -184,7 +184,9 @@ def test_no_serious_barrier(browser, server, pages, theme):
             page = watch.open(name)
             assert page.evaluate("document.documentElement.dataset.theme") == theme
             page.evaluate("document.querySelectorAll('details').forEach((node) => (node.open = true))")
-            for found in axe.run(page, options=options).response["violations"]:
+            # Thousands of coloured words, the same on each page: one page stands for all.
+            context = None if name == CHAPTERS[1] else {"exclude": [[".highlight"]]}
+            for found in axe.run(page, context=context, options=options).response["violations"]:
                 if found["impact"] in ("serious", "critical"):
                     for node in found["nodes"]:
                         problems[f"{found['id']}: {name}: {node['html'][:160]}"] += 1
