@@ -4,6 +4,7 @@ import math
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 from xml.etree import ElementTree
@@ -267,3 +268,19 @@ def test_solution_is_folded_once():
     assert inside.astext().startswith("<details open")
     assert outside.astext().startswith("<details>")
     assert section["ids"] == ["mine"]
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/owner/name"])
+def test_configuration_carries_the_repository_to_the_launch_button(url):
+    import yaml
+    from jupyter_book.config import get_final_config
+
+    from resnetbook.sphinx_ext.launch import prepare_theme
+
+    content = yaml.safe_load((Path(__file__).parents[2] / "_config.yml").read_text())
+    content["repository"]["url"] = url
+    config, _ = get_final_config(user_yaml=content, cli_config={"latex_individualpages": False})
+    prepare_theme(None, SimpleNamespace(html_theme_options=config["html_theme_options"]))  # type: ignore[arg-type]
+    options = config["html_theme_options"]
+    assert options.get("repository_url", "") == url
+    assert bool(options.get("launch_buttons", {}).get("colab_url")) == bool(url)
