@@ -168,7 +168,6 @@ def _data_fetch(options: argparse.Namespace) -> None:
 def _release(options: argparse.Namespace) -> None:
     grading = _grading()
     print(grading.release(options.master, options.output))
-    print(options.output)
 
 
 def _grade(options: argparse.Namespace) -> None:

@@ -183,7 +183,9 @@ def band(
         )
     if logarithmic:
         if not np.all(np.isnan(values) | (values > 0)):
-            raise ValueError(f"values_by_seed: smallest is {np.nanmin(values)}, expected > 0 for logarithmic=True")
+            raise ValueError(
+                f"values_by_seed: smallest is {np.nanmin(values)}, expected > 0 for logarithmic=True"
+            )
         ax.set_yscale("log")
         mean, low, high = (np.exp(bound) for bound in t_interval(np.log(values)))
     else:
