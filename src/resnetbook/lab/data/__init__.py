@@ -18,6 +18,7 @@ from resnetbook.lab.data.classification import cifar10_jpeg, mednist_small, pneu
 from resnetbook.lab.data.detection import bccd
 from resnetbook.lab.data.digits import digits
 from resnetbook.lab.data.files import DataMissing, available, cache_dir, fetch, find
+from resnetbook.lab.data.packaged import Picture, dicom, mni152, mni152_tissues, picture
 from resnetbook.lab.data.segmentation import (
     chase_db1,
     dsb2018_fluo,
@@ -48,6 +49,7 @@ __all__ = [
     "ImageSet",
     "Part",
     "PartedSet",
+    "Picture",
     "SegmentationPart",
     "adrenalmnist3d",
     "attribution",
@@ -57,6 +59,7 @@ __all__ = [
     "card",
     "cards",
     "chase_db1",
+    "dicom",
     "draw",
     "dsb2018_fluo",
     "fetch",
@@ -65,6 +68,9 @@ __all__ = [
     "image_hashes",
     "isbi2012_em",
     "load",
+    "mni152",
+    "mni152_tissues",
+    "picture",
     "shared",
     "standardise",
     "standardise_each",
