@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.functional import cross_entropy
 
-from resnetbook.principle.block import BasicBlock, Bottleneck
+from resnetbook.principle.block import BasicBlock, Bottleneck, is_block
 from resnetbook.principle.gradient_flow import GradientFlow, Row
 from resnetbook.principle.twins import TwinNet, twins
 
@@ -443,7 +443,8 @@ def test_no_hook_remains(kind: str) -> None:
     model, channels, size = model_of(kind)
     x, y = batch(channels, size)
     with GradientFlow(model) as flow:
-        assert hooks_of(model) > 50
+        # The model's own, two for each layer (its output, its weight), three at least for each block.
+        assert hooks_of(model) >= 1 + 2 * len(flow.layers) + 3 * len(flow.blocks)
         step(model, x, y)
     assert_no_trace(model)
     before = flow.rows
@@ -538,3 +539,24 @@ def test_on_cuda() -> None:
         step(model, x.cuda(), y.cuda())
     assert flow.split["layer1.0"].total.is_cuda
     np.testing.assert_allclose(flow.table()[1], on_cpu.table()[1], rtol=1e-2)
+
+
+def test_a_block_derived_from_ours_may_use_its_layers_in_another_order() -> None:
+    """Known blocks get one hook on conv1 alone; a subclass that reads x elsewhere must still be split exactly."""
+
+    class NormFirst(BasicBlock):
+        def branch(self, x: Tensor) -> Tensor:
+            return self.conv2(torch.relu(self.bn2(self.conv1(self.bn1(x)))))
+
+    assert is_block(NormFirst(4, 4))
+    assert not is_block(NormFirst(4, 4), exactly=True)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), NormFirst(4, 4))
+    x = torch.randn(8, 1, 6, 6)
+    with GradientFlow(model) as flow:
+        model(x).square().mean().backward()
+    h = model[0](x).detach()
+    apart = [h.clone().requires_grad_() for _ in range(2)]
+    torch.relu(model[1].branch(apart[1]) + apart[0]).square().mean().backward()
+    torch.testing.assert_close(flow.split["1"].identity, apart[0].grad)
+    torch.testing.assert_close(flow.split["1"].residual, apart[1].grad)

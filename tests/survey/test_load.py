@@ -147,4 +147,5 @@ def test_the_map_imports_neither_torch_nor_scipy():
         "assert survey.verdict('A1').status == 'refuted'; "
         "heavy = {'torch', 'scipy', 'numpy'} & set(sys.modules); assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

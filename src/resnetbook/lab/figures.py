@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from resnetbook.lab import results
+from resnetbook.lab.results import Interval
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -124,8 +127,8 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def t_interval(values: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and 95 % t interval over the first axis, NaN left out.
+def t_interval(values: ArrayLike) -> Interval:
+    """Mean and 95 % t interval over the first axis, NaN left out (`results.t_interval`).
 
     Args:
         values: (seeds, ...).
@@ -133,17 +136,7 @@ def t_interval(values: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Returns:
         mean, low, high, each of shape (...); low and high are NaN where fewer than two values stand.
     """
-    from scipy.stats import t
-
-    array = np.asarray(values, dtype=float)
-    known = np.isfinite(array)
-    count = known.sum(axis=0)
-    safe = np.where(known, array, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = safe.sum(axis=0) / count
-        squares = np.where(known, (array - mean) ** 2, 0.0).sum(axis=0)
-        half = t.ppf(0.975, count - 1) * np.sqrt(squares / (count - 1) / count)
-    return mean, mean - half, mean + half
+    return results.t_interval(values, ignore_nan=True)
 
 
 def _colour(name: str | None) -> str | None:
@@ -307,8 +300,6 @@ def not_run(name: str) -> Block:
 
 def provenance(record: Any) -> str:
     """One line on where a result comes from: seeds, data, device, scale, date (see `lab.results`)."""
-    from resnetbook.lab import results
-
     return results.provenance(record)
 
 

@@ -93,18 +93,21 @@ class Record:
         return self.results[arm]
 
 
-def t_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Return mean and t interval over the first axis: mean +- t(n - 1) s / sqrt(n), s with n - 1 degrees of freedom."""
+def t_interval(values: Any, confidence: float = 0.95, *, ignore_nan: bool = False) -> Interval:
+    """Return mean and t interval over the first axis: mean +- t(n - 1) s / sqrt(n), s with n - 1 degrees of freedom.
+
+    A NaN makes its mean and bounds NaN; with `ignore_nan` it is left out. The bounds of fewer than two values are NaN.
+    """
     import numpy as np
     from scipy.stats import t
 
     values = np.asarray(values, dtype=float)
-    count = len(values)
-    mean = values.mean(axis=0)
-    if count < 2:
-        half = np.full_like(mean, np.nan)
-    else:
-        half = t.ppf((1 + confidence) / 2, count - 1) * values.std(axis=0, ddof=1) / math.sqrt(count)
+    known = np.isfinite(values) if ignore_nan else np.ones(values.shape, dtype=bool)
+    count = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, values, 0.0).sum(axis=0) / count
+        squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
+        half = t.ppf((1 + confidence) / 2, count - 1) * np.sqrt(squares / (count - 1) / count)
     bounds = (mean, mean - half, mean + half)
     return Interval(*(float(bound) for bound in bounds)) if values.ndim == 1 else Interval(*bounds)
 

@@ -227,10 +227,15 @@ class Bottleneck(nn.Module):
         return self.relu(out)
 
 
-def is_block(module: nn.Module) -> bool:
-    """Return whether `module` is a residual block of this package or of torchvision, plain twins included."""
+def is_block(module: nn.Module, *, exactly: bool = False) -> bool:
+    """Return whether `module` is a residual block of this package or of torchvision, plain twins included.
+
+    With `exactly` a class derived from one of them does not count: it may use its layers in another way.
+    """
     # torchvision's by name, so that models which do not use it need not import it.
-    return isinstance(module, BasicBlock | Bottleneck) or any(
-        cls.__module__ == "torchvision.models.resnet" and cls.__name__ in ("BasicBlock", "Bottleneck")
-        for cls in type(module).__mro__
+    kinds = (type(module),) if exactly else type(module).__mro__
+    return any(
+        cls in (BasicBlock, Bottleneck)
+        or (cls.__module__ == "torchvision.models.resnet" and cls.__name__ in ("BasicBlock", "Bottleneck"))
+        for cls in kinds
     )

@@ -64,7 +64,7 @@ def _norm(tensor: Tensor) -> float | Tensor:
     # a CPU, so there it is the second try. Elsewhere a look at the value would make the device wait.
     if tensor.requires_grad:
         tensor = tensor.detach()
-    if tensor.device.type != "cpu":
+    if not tensor.is_cpu:
         return vector_norm(tensor, dtype=torch.float32 if tensor.device.type == "mps" else torch.float64)
     norm = float(vector_norm(tensor)) if tensor.dtype == torch.float32 else 0.0
     return norm if 1e-15 < norm < 1e15 else float(vector_norm(tensor, dtype=torch.float64))

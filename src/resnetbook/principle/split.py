@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnetbook.principle.block import is_block
+
 __all__ = ["BlockSplitter", "Split", "to_split"]
 
 # What may stand on an identity path between the block's input and the sum: no weights, no activation.
@@ -136,11 +138,14 @@ class BlockSplitter:
             block.register_forward_pre_hook(self._enter),
             block.register_forward_hook(self._leave),
         ]
+        known = is_block(
+            block, exactly=True
+        )  # these read x in conv1 alone: a hook less for each other module
         for child_name, child in block.named_children():
             # First in line, so that a block within a block gets what this one hands on.
             if child_name in shortcuts:
                 self.handles.append(child.register_forward_pre_hook(self._enter_shortcut, prepend=True))
-            else:
+            elif child_name == "conv1" or not known:
                 for part in child.modules():
                     self.handles.append(part.register_forward_pre_hook(self._enter_branch, prepend=True))
 
