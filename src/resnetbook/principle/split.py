@@ -138,9 +138,8 @@ class BlockSplitter:
             block.register_forward_pre_hook(self._enter),
             block.register_forward_hook(self._leave),
         ]
-        known = is_block(
-            block, exactly=True
-        )  # these read x in conv1 alone: a hook less for each other module
+        # These read x in conv1 alone, so the other modules need no hook.
+        known = is_block(block, exactly=True)
         for child_name, child in block.named_children():
             # First in line, so that a block within a block gets what this one hands on.
             if child_name in shortcuts:
