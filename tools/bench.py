@@ -66,7 +66,7 @@ def notebooks() -> list[str]:
     return [*rows, f"| all | {total} | | |"]
 
 
-def recorder(repeats: int = 20) -> list[str]:
+def recorder(repeats: int = 40) -> list[str]:
     """Compare training steps with and without GradientFlow, alternating in one run."""
     import torch
     from torch.nn.functional import cross_entropy
