@@ -1,22 +1,24 @@
-"""`resnetbook.grading._lean` keeps a slow import out of the grading process, and nothing else."""
+"""`resnetbook.grading._lean` keeps a slow import out of the grading process, and notebooks validate all the same."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+# A stand-in that says when it is imported: the real grammar is there only with some of jupyter's extras.
+STAND_IN = "print('imported')\ndef is_valid_syntax(*args): return True\ndef is_valid_syntax_iri(*args): return True\n"
 
 
-def started(before: str) -> bool:
-    """Whether nbformat's validator works after `before`, and whether the grammar was imported: printed and read back."""
-    code = f"{before}\nimport sys, nbformat\nnbformat.validate(nbformat.v4.new_notebook())\nprint(sys.modules.get('rfc3987_syntax'))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def output(folder: Path, first: str) -> str:
+    """Return what is printed where nbval's import of jsonschema and a notebook's validation follow `first`."""
+    (folder / "rfc3987_syntax.py").write_text(STAND_IN)
+    code = f"{first}\nimport jsonschema, nbformat\nnbformat.validate(nbformat.v4.new_notebook())"
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip() != "None"
+    return done.stdout.strip()
 
 
-def test_the_grammar_is_kept_out_and_notebooks_still_validate() -> None:
-    assert not started("import resnetbook.grading._lean")
-
-
-def test_a_grammar_that_is_loaded_already_is_left_alone() -> None:
-    assert started(
-        "import sys, types; sys.modules['rfc3987_syntax'] = types.ModuleType('x'); sys.modules['rfc3987_syntax'].is_valid_syntax = None; import resnetbook.grading._lean"
-    )
+def test_the_grammar_is_kept_out_and_notebooks_still_validate(tmp_path: Path) -> None:
+    assert output(tmp_path, "") == "imported", "the control: without _lean jsonschema imports it"
+    assert output(tmp_path, "import resnetbook.grading._lean") == ""

@@ -1,4 +1,7 @@
-"""Reports and the files of results: escaped, without secrets, written whole."""
+"""Reports and the files of results: escaped, without secrets, written whole.
+
+Covers `grading.reporting` through its door, `grading.report`.
+"""
 
 import json
 from html.parser import HTMLParser

@@ -1,4 +1,7 @@
-"""Runs of a toy experiment: over processes, through failures, kills and repeats, and with changed settings."""
+"""Runs of a toy experiment: over processes, through failures, kills and repeats, and with changed settings.
+
+Covers `lab.experiments._jobs`, which runs the processes, through `run`.
+"""
 
 from __future__ import annotations
 
