@@ -1,4 +1,4 @@
-"""Write _build/bench.md: build times, notebook times, what the gradient recorder costs, import times.
+"""Write _build/bench.md: build times, notebook times, the recorder's cost, networks beside their counterparts, import times.
 
 Times are medians of repeats on this machine; what is compared is compared side by side, alternating, in one run.
 """
@@ -13,6 +13,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from bench_networks import networks
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "--quiet", "--path-output"]
@@ -131,6 +133,7 @@ def main() -> None:
         ("Build", builds),
         ("Notebooks", notebooks),
         ("Gradient recorder", recorder),
+        ("Networks beside their counterparts", networks),
         ("Imports", imports),
     ):
         print(f"{title} …", flush=True)
