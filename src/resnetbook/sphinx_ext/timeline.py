@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from resnetbook.sphinx_ext import svg
+from resnetbook.sphinx_ext.html import inline
 from resnetbook.sphinx_ext.links import Links
 from resnetbook.survey import Method, methods
 
@@ -46,10 +47,14 @@ def columns(years: Sequence[int]) -> tuple[dict[int, float], float]:
 
 
 def dot(method: Method, x: float, y: float, links: Links) -> str:
-    """Return a network's dot and name: filled when it is built, hollow while it is planned."""
+    """Return a network's dot and name: filled when it is built, hollow while it is planned, ringed if one of the eight."""
     state = "built" if method.status == "built" else "planned"
     url = links.notebook(method.notebook) if state == "built" else links.method(method.id)
-    content = f'<circle cx="{x:g}" cy="{y:g}" r="6" class="rb-dot rb-dot-{state}"/>'
+    content = f"<title>{inline(method.english)}: {inline(method.says)}</title>"
+    content += f'<circle cx="{x:g}" cy="{y:g}" r="6" class="rb-dot rb-dot-{state}"/>'
+    if method.eight:
+        ring = f"M{x - 9:g} {y:g} a9 9 0 1 0 18 0 a9 9 0 1 0 -18 0"
+        content += f'<path d="{ring}" class="rb-line rb-eight"/>'
     content += svg.text(x + 11, y + 4.5, short(method), kind=f"rb-small rb-name-{state}", anchor="start")
     return svg.linked(content, url, f"{method.english}, {state}")
 
@@ -85,5 +90,6 @@ def timeline(links: Links) -> str:
         description=f"{len(rows)} networks by year and family: {names}. {built} of them are built in this book.",
         caption="The survey's figure 3, drawn from the map: time runs from left to right (the years before 2014 are "
         "not to scale), families are lanes. A filled dot is built in this book and leads to its chapter; a hollow one "
-        "is planned and leads to its row on the map.",
+        "is planned and leads to its row on the map. A ring marks the eight residual models that the survey's abstract counts; "
+        "the survey does not list them, and this is our reading. The last lane carries the idea over to other families.",
     )

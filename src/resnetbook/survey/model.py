@@ -38,6 +38,8 @@ class Method:
         notebook: `folder/name#anchor` under `chapters/`, None while it is planned.
         tests: test files that exercise it.
         proof: the test that decides, None while it is planned.
+        eight: one of the eight residual models that the survey's abstract counts and does not list: those of groups 1 to
+            3 of its section 3, by our reading.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Method:
     notebook: str | None = None
     tests: tuple[str, ...] = ()
     proof: Proof | None = None
+    eight: bool = False
 
     @property
     def status(self) -> Literal["planned", "built"]:
