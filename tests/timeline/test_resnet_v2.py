@@ -9,6 +9,7 @@ from torch.nn.functional import batch_norm, conv2d, cross_entropy, relu
 
 from resnetbook.principle.block import ShortcutA
 from resnetbook.principle.counting import count
+from resnetbook.principle.paths import lesion
 from resnetbook.timeline import create_model, pretrained
 from resnetbook.timeline.resnet import CifarResNet
 from resnetbook.timeline.resnet_v2 import PreActBlock, PreActBottleneck, PreActResNet, ResNetV2
@@ -203,6 +204,18 @@ def test_no_relu_bounds_the_signal_below():
     network = PreActResNet(20).eval()
     states, _ = follow(network, torch.randn(4, 3, 16, 16))
     assert all(bool((state < 0).any()) for state in states)
+
+
+def test_a_deleted_branch_leaves_the_shortcut_or_is_refused():
+    torch.manual_seed(9)
+    x = torch.randn(2, 3, 8, 8)
+    network = PreActResNet(14, shortcut="A").eval()
+    with lesion(network, [name for name, _ in network.blocks]):
+        states, _ = follow(network, x)
+    assert torch.equal(states[-1][:, :16], states[0][:, :, ::4, ::4])
+    # With a projection nothing is an identity, and the tools for paths say so.
+    with pytest.raises(TypeError, match="argument"), lesion(PreActResNet(14), "layer2.0") as cut:
+        cut(x)
 
 
 @pytest.mark.parametrize(("bottleneck", "factor"), [(False, 1), (True, 4)])

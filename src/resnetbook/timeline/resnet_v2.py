@@ -49,22 +49,24 @@ class _PreActUnit(nn.Module):
         """Return F(x) from relu(bn1(x))."""
         raise NotImplementedError
 
-    def branch(self, x: Tensor) -> Tensor:
-        """Return F(x)."""
-        return self.convolve(self.relu(self.bn1(x)))
+    def branch(self, x: Tensor, active: Tensor | None = None) -> Tensor:
+        """Return F(x); `active` is relu(bn1(x)) where it is known already."""
+        return self.convolve(self.relu(self.bn1(x)) if active is None else active)
 
-    def identity(self, x: Tensor) -> Tensor:
+    def identity(self, x: Tensor, active: Tensor | None = None) -> Tensor:
         """Return s(x): x itself, x subsampled and padded (type A), or the projection of relu(bn1(x))."""
         if self.downsample is None:
             return x
-        return self.downsample(self.relu(self.bn1(x)) if self.shared else x)
+        if not self.shared:
+            return self.downsample(x)
+        return self.downsample(self.relu(self.bn1(x)) if active is None else active)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return s(x) + F(x); nothing follows the sum."""
-        if self.downsample is None or not self.shared:
+        if not self.shared:
             return self.identity(x) + self.branch(x)
         active = self.relu(self.bn1(x))  # once, for both paths
-        return self.downsample(active) + self.convolve(active)
+        return self.identity(x, active) + self.branch(x, active)
 
 
 class PreActBlock(_PreActUnit):
