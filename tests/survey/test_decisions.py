@@ -50,7 +50,7 @@ def test_each_experiment_decides_what_it_says_it_does():
 def test_the_default_variant_is_the_one_that_is_read(claim, decision):
     experiment = importlib.import_module(f"resnetbook.lab.experiments.{decision.experiment}").EXPERIMENT
     named = {getattr(settings, "data", None) for settings in experiment.scales.values()}
-    others = {"pneumoniamnist", "wbc"} if decision.experiment == "degradation" else set()
+    others = {settings.data for many in experiment.variants.values() for settings in many}
     for scale in scales_of(decision):
         assert decision.variant_at(scale) in named | others, scale
         if decision.variant_at(scale) not in others:
