@@ -10,7 +10,7 @@ Two networks bear the name. torchvision's, whose weights load here strictly (tes
 normalisation, a 3x3 in the branch f_5 (its source calls that a known bug), a last pooling of 2x2 and heads that divide the
 map into 4x4 parts: 6,624,904 parameters, 13,004,888 with heads. The paper's has biases and, near the entry, response
 normalisation instead, a 5x5, a 3x3 pooling, heads with 5x5 windows: 6,998,552 and 13,378,280. Each is a keyword. Both take
-He's first weights here; the paper gives none.
+He's first weights here, since the paper names none.
 """
 
 from functools import partial
@@ -187,6 +187,10 @@ class GoogLeNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(1024, num_classes)
         he_init(self)
+        if not norm:  # then the spread of the signal is the weights' own matter: the fan of the forward pass
+            for layer in self.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor | Outputs:
         """Return the logits, in training with those of the heads."""
