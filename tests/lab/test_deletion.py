@@ -61,7 +61,7 @@ def test_a_block_that_adds_nothing_is_redundant_and_does_not_respond(trained, da
     blind.eval()
     x = torch.relu(blind.bn1(blind.conv1(data.test.images)))
     first = blind.blocks[0][1]
-    assert response[0] == pytest.approx(float(first.branch(x).norm() / x.norm()), rel=1e-4)
+    assert response[0] == pytest.approx((first.branch(x).norm() / x.norm()).item(), rel=1e-4)
 
 
 def test_twins_and_the_stochastic_network_start_from_the_same_weights(data):

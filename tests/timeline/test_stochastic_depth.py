@@ -53,6 +53,7 @@ def test_survival_1_is_resnet_bit_for_bit_in_a_training_step():
         ours = StochasticDepthResNet(14, survival=1, num_classes=5, shortcut=shortcut, widths=widths)
         torch.manual_seed(0)
         resnet = CifarResNet(14, num_classes=5, shortcut=shortcut, widths=widths)
+        assert torch.equal(ours.eval()(x), resnet.eval()(x))
         before = torch.get_rng_state()
         assert torch.equal(step(ours.train(), x, y), step(resnet.train(), x, y))
         assert torch.equal(before, torch.get_rng_state())  # a rate of 1 draws nothing
