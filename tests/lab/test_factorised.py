@@ -113,9 +113,11 @@ def test_inception_arms_have_equal_parameters_and_twins_equal_weights():
     assert nets["inception"](data.train.images[:2]).shape == (2, 10)
 
 
-def test_a_training_that_cannot_learn_counts_as_diverged():
+def test_trainings_that_cannot_learn_fail_and_some_diverge():
     settings = residual_inception.Settings(
         train_size=100, stable_rates=(1e-12, 1e6), stable_epochs=1, blocks=1, widths=(4, 8, 16)
     )
     data = load("digits", train_size=100)
-    assert residual_inception.diverged_share(settings, "plain", data, 0, "cpu") >= 0.5
+    lost = residual_inception.shares_lost(settings, "plain", data, 0, "cpu")
+    assert lost["failed_share"] == 1.0
+    assert lost["diverged_share"] >= 0.5
