@@ -39,9 +39,9 @@ def test_claims_are_c01_to_c86_and_a1_to_a8():
     assert [claim.id for claim in survey.claims()] == wanted
 
 
-def test_every_claim_of_the_principle_is_decided_by_an_experiment_and_no_later_one_yet():
+def test_every_claim_of_sections_1_to_3_is_decided_by_an_experiment_and_no_later_one_yet():
     decided = {claim.id for claim in survey.claims() if claim.decisions}
-    assert decided == {f"C{number:02d}" for number in range(1, 15)}
+    assert decided == {f"C{number:02d}" for number in range(1, 39)}
 
 
 def test_every_testable_claim_says_how_it_would_be_refuted():
