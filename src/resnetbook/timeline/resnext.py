@@ -71,6 +71,11 @@ class GroupedBottleneck(Bottleneck):
         self.conv3 = conv1x1(inner, self.expansion * channels)
         self.relu = nn.ReLU(inplace=True)  # after a normalisation or a sum, whose value nothing else needs
 
+    def branch(self, x: Tensor) -> Tensor:
+        """Return F(x), shape (N, 4 channels, ceil(H / stride), ceil(W / stride))."""
+        # One expression: a local name would keep the wide inner maps alive for a step longer.
+        return self.bn3(self.conv3(self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x))))))))
+
 
 class Branches(nn.Module):
     """A block in form A or B: the same function and a copy of its weights, written as separate branches.
