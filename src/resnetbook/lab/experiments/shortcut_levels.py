@@ -31,6 +31,7 @@ class Settings(fitting.Fitting):
     train_size: int = 300
     epochs: int = 20
     batch_size: int = 32
+    rates: tuple[float, ...] = (0.007, 0.02, 0.05, 0.15)
     depth: int = 56
     widths: tuple[int, ...] = (8, 16, 32)
     survival: float = 0.5
@@ -82,7 +83,7 @@ EXPERIMENT = Experiment(
             widths=(16, 32, 64),
             epochs=60,
             batch_size=128,
-            rates=(0.03, 0.1, 0.3),
+            rates=(0.01, 0.03, 0.1, 0.3),
         ),
     },
     arms=arms,

@@ -37,6 +37,7 @@ class Settings(fitting.Fitting):
     validation_size: int = 1000  # most validation images that are used
     epochs: int = 20
     batch_size: int = 32
+    rates: tuple[float, ...] = (0.02, 0.05, 0.15, 0.4)
     target_accuracy: float = 0.9
     wide: tuple[int, int] = (10, 3)
     deep: tuple[int, int] = (46, 1)
