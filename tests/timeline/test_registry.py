@@ -37,7 +37,7 @@ def test_the_list_is_the_modules_own(name):
 def test_each_file_of_the_package_is_listed():
     files = {path.stem for path in ROOT.glob("*.py") if not path.stem.startswith("_")}
     assert files == {*MODULES, "pretrained"}
-    assert len(timeline.list_models()) == len(set(timeline.list_models())) == 46
+    assert len(timeline.list_models()) == len(set(timeline.list_models())) == 53
 
 
 def test_a_list_imports_no_torch_and_a_network_only_what_it_needs():
