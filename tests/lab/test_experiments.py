@@ -39,6 +39,7 @@ SMALL = {"epochs": 1, "train_size": 60, "batch_size": 60, "data": "digits", "siz
 TINY: dict[str, dict[str, Any]] = {
     "adjustment": {"depth": 8, "widths": (2, 4, 8), "epochs": 1, "batch_size": 250, "images": 8},
     "cardinality": {**SMALL},
+    "cell_search": {"target_train_size": 60, "target_test_size": 40, "cells": 2},
     "comparison": {**SMALL},
     "dense_efficiency": {**SMALL},
     "dense_overfitting": {**SMALL, "train_sizes": (40, 60)},
