@@ -3,7 +3,7 @@
 Design: the ResNeXt for small images with 1, 2, 4 and 8 branches in each block. As the cardinality grows the branches get
 narrower (the paper's pairs 1x64d, 2x40d, 4x24d, 8x14d at half of the widths), so that the parameters stay within five
 percent and the multiplications within seven; depth, output widths, images, order of batches, epochs, schedule are equal; each arm takes
-its best of four learning rates (all had chosen the lowest of the usual three), chosen on validation loss with an extra seed.
+its best of three learning rates, chosen on validation loss with an extra seed.
 Metrics of an arm: those of `_fitting.measure`; multiplications of one image; parameter_ratio, multiplication_ratio and
 time_ratio to cardinality 1 (training steps of both in turn, processor time of one thread, wall time on a GPU).
 The arms "resnet50" and "resnext50" are counted, not trained: parameters and multiplications at 224 pixels.
@@ -34,7 +34,6 @@ class Settings(fitting.Fitting):
 
     train_size: int = 300
     batch_size: int = 32
-    rates: tuple[float, ...] = (0.007, 0.02, 0.05, 0.15)
     depth: int = 11
     widths: tuple[int, ...] = (32, 64, 128)
     cardinalities: tuple[int, ...] = (1, 2, 4, 8)
