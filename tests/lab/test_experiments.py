@@ -39,10 +39,17 @@ SMALL = {"epochs": 1, "train_size": 60, "batch_size": 60, "data": "digits", "siz
 TINY: dict[str, dict[str, Any]] = {
     "adjustment": {"depth": 8, "widths": (2, 4, 8), "epochs": 1, "batch_size": 250, "images": 8},
     "cardinality": {**SMALL},
-    "cell_search": {"target_train_size": 60, "target_test_size": 40, "cells": 2},
+    "cell_search": {
+        "target_train_size": 60,
+        "target_test_size": 40,
+        "cells": 2,
+        "target_data": "digits",
+        "target_size": 0,
+    },
     "comparison": {**SMALL},
     "dense_efficiency": {**SMALL},
     "dense_overfitting": {**SMALL, "train_sizes": (40, 60)},
+    "dense_reuse": {**SMALL},
     "dense_sharing": {},
     "asymmetric": {**SMALL, "width": 2},
     "degradation": {"depths": (8,), "widths": (2, 4, 8), "epochs": 2, "batch_size": 250},
