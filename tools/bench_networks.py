@@ -30,7 +30,7 @@ PAIRS = (
     ("inception_v4", "timm", "inception_v4", 107, 2),
     ("inception_resnet_v1", "pytorchcv", "inceptionresnetv1", 107, 4),
     ("inception_resnet_v2", "timm", "inception_resnet_v2", 107, 2),
-    ("nasnet_a_mobile", "pytorchcv", "nasnet_4a1056", 96, 4),
+    ("nasnet_a_mobile", "pytorchcv", "nasnet_4a1056", 224, 1),  # takes no other size
     ("nasnet_a_large", "timm", "nasnetalarge", 96, 1),
 )
 CHANGES: dict[str, dict[str, Any]] = {
@@ -40,7 +40,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def counterpart(library: str, name: str) -> Any:
-    """Build the other library's network with random weights; auxiliary heads and dropped paths off."""
+    """Build the other library's network with random weights; auxiliary heads off."""
     if library == "torchvision":
         import torchvision
 
@@ -49,8 +49,7 @@ def counterpart(library: str, name: str) -> Any:
     if library == "timm":
         import timm
 
-        extra = {"drop_path_rate": 0.0} if name == "nasnetalarge" else {}
-        return timm.create_model(name, **extra)
+        return timm.create_model(name)
     from pytorchcv.model_provider import get_model
 
     return get_model(name)
