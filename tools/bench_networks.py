@@ -28,7 +28,7 @@ PAIRS = (
     ("dpn92", "timm", "dpn92", 96, 2),
     ("inception_v3", "torchvision", "inception_v3", 107, 4),
     ("inception_v4", "timm", "inception_v4", 107, 2),
-    ("inception_resnet_v1", "pytorchcv", "inceptionresnetv1", 107, 4),
+    ("inception_resnet_v1", "pytorchcv", "inceptionresnetv1", 299, 2),  # takes no other size
     ("inception_resnet_v2", "timm", "inception_resnet_v2", 107, 2),
     ("nasnet_a_mobile", "pytorchcv", "nasnet_4a1056", 224, 1),  # takes no other size
     ("nasnet_a_large", "timm", "nasnetalarge", 96, 1),
