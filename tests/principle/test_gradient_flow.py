@@ -404,13 +404,21 @@ class Overwriting(PreActivation):
         return self.body[2](x.relu_()) + x
 
 
+class OverwritingModule(PreActivation):
+    """The same by a submodule, which sees the branch's alias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body[2](self.body[1](x)) + x
+
+
 @pytest.mark.parametrize(
     ("block", "message"),
     [
         (Functional(), "'1'.*Convolution.*make that operation a submodule"),
         (FunctionalActivation(), "'1'.*Relu.*make that operation a submodule"),
         (SharedStart(), "'1'.*does not start at the block's input"),
-        (Overwriting(), "modified inplace"),
+        (Overwriting(), "'1'.*overwrites its input"),
+        (OverwritingModule(), "'1'.*overwrites its input"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -12,6 +12,7 @@ backward hook is needed: those fail on blocks that add in place, as torchvision'
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,28 +58,17 @@ def _total(identity: Tensor | None, residual: Tensor | None) -> Tensor | None:
     return identity + residual
 
 
-class _Fork(torch.autograd.Function):
-    """x -> (x for the shortcut, x for the branch); backward keeps both gradients and returns their sum."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, gradients: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        ctx.gradients = gradients
-        ctx.set_materialize_grads(False)  # None tells a path that does not exist from a gradient of zeros
-        return x.view_as(x), x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, identity: Tensor | None, residual: Tensor | None) -> tuple[Tensor | None, None]:
-        if identity is not None:
-            ctx.gradients["identity"] = identity.detach()
-        if residual is not None:
-            ctx.gradients["residual"] = residual.detach()
-        return _total(identity, residual), None
+def _keep(gradients: dict[str, Tensor], part: str, gradient: Tensor) -> None:
+    # Kept as it comes: autograd adds in place only to gradients that nobody else holds.
+    gradients[part] = gradient.detach()
 
 
 @dataclass(frozen=True)
 class _Call:
-    """One call of a block: the two aliases of its input."""
+    """One call of a block: its input, how often that had been written to, and its two aliases."""
 
+    x: Tensor
+    version: int
     shortcut: Tensor
     branch: Tensor
 
@@ -162,11 +152,14 @@ class BlockSplitter:
         x = args[0] if args else None
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise self._error("expected a tensor of floats as its first positional argument")
+        if not x.requires_grad:
+            x = x.detach().requires_grad_()
         gradients: dict[str, Tensor] = {}
-        fork = _Fork.apply(x if x.requires_grad else x.detach().requires_grad_(), gradients)
-        self._call = _Call(*fork)
+        self._call = call = _Call(x, x._version, x.view_as(x), x.view_as(x))
+        call.shortcut.register_hook(partial(_keep, gradients, "identity"))
+        call.branch.register_hook(partial(_keep, gradients, "residual"))
         self._record(gradients)
-        return (self._call.shortcut, *args[1:])
+        return (call.shortcut, *args[1:])
 
     def _enter_branch(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         call = self._call
@@ -192,6 +185,8 @@ class BlockSplitter:
         call, self._call = self._call, None  # the aliases hold the graph: let them go
         if call is None:
             return None
+        if call.x._version != call.version:
+            raise self._error("it overwrites its input, so that branch and shortcut cannot be told apart")
         if not self._verified:
             outputs = output if isinstance(output, tuple | list) else (output,)
             self._verify(call, [out for out in outputs if isinstance(out, Tensor)])

@@ -14,7 +14,7 @@ identity from r to r: `ResNetInit`, with `one_convolution` to carry an RiR over.
 towards the identity and ResNet Init towards zero.
 
 Differs from pytorchcv, whose `rir_cifar10` carries our weights by order: nothing with `outer=False`, 9,492,980 parameters. With
-zero padding for its three 1x1 projections there are 9,469,940.
+zero padding for its two 1x1 projections there are 9,469,940.
 """
 
 from collections.abc import Sequence

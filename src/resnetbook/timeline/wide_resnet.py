@@ -136,6 +136,11 @@ class WideBottleneck(Bottleneck):
         self.conv2, self.bn2 = conv3x3(inner, inner, stride=stride), nn.BatchNorm2d(inner)
         self.conv3 = conv1x1(inner, self.expansion * channels)
 
+    def branch(self, x: Tensor) -> Tensor:
+        """Return F(x), shape (N, 4 channels, ceil(H / stride), ceil(W / stride))."""
+        # One expression: a local name would keep a wide inner map alive for a step longer.
+        return self.bn3(self.conv3(self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x))))))))
+
 
 VARIANTS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "wrn16_4": (WideResNet, {"depth": 16, "widen_factor": 4}),
