@@ -9,8 +9,6 @@ import math
 import statistics
 import sys
 import time
-import weakref
-from collections.abc import Callable
 from typing import Any
 
 REPEATS = 20
@@ -21,6 +19,13 @@ PAIRS = (
     ("resnet18", "torchvision", "resnet18", 96, 8),
     ("resnet50", "torchvision", "resnet50", 96, 4),
     ("resnet50_v2", "timm", "resnetv2_50", 96, 4),
+    (
+        "stochastic110",
+        "torchvision",
+        "StochasticDepth",
+        32,
+        8,
+    ),  # its layer, which computes what it drops, in ResNet-110
     ("wide_resnet50_2", "torchvision", "wide_resnet50_2", 96, 2),
     ("resnext50_32x4d", "torchvision", "resnext50_32x4d", 96, 4),
     ("densenet121", "torchvision", "densenet121", 96, 4),
@@ -44,6 +49,8 @@ def counterpart(library: str, name: str) -> Any:
     if library == "torchvision":
         import torchvision
 
+        if name == "StochasticDepth":
+            return stochastic110(torchvision.ops.StochasticDepth)
         extra = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
         return getattr(torchvision.models, name)(**extra)
     if library == "timm":
@@ -55,37 +62,19 @@ def counterpart(library: str, name: str) -> Any:
     return get_model(name)
 
 
-def peak_memory(work: Callable[[], object]) -> int:
-    """Return the largest number of bytes that tensors made inside `work` hold at one time."""
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
+def stochastic110(layer: Any) -> Any:
+    """Build ResNet-110 with `layer` at the end of each branch, dropping as our stochastic110 does."""
+    from torch import nn
 
-    known: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-    now = peak = 0
+    from resnetbook.principle.block import BasicBlock
+    from resnetbook.timeline import create_model
+    from resnetbook.timeline.stochastic_depth import survival_rates
 
-    def freed(size: int) -> None:
-        nonlocal now
-        now -= size
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            nonlocal now, peak
-            before = {t.untyped_storage() for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}
-            result = func(*args, **(kwargs or {}))
-            for tensor in tree_leaves(result):
-                if isinstance(tensor, torch.Tensor):
-                    storage = tensor.untyped_storage()
-                    if storage not in known and storage not in before:
-                        known[storage] = size = storage.nbytes()
-                        now += size
-                        weakref.finalize(storage, freed, size)
-            peak = max(peak, now)
-            return result
-
-    with Watch():
-        work()
-    return peak
+    network = create_model("resnet110")
+    blocks: Any = [module for module in network.modules() if isinstance(module, BasicBlock)]
+    for block, rate in zip(blocks, survival_rates(len(blocks), 0.5), strict=True):
+        block.bn2 = nn.Sequential(block.bn2, layer(1 - rate, "batch"))
+    return network
 
 
 def compare(name: str, library: str, other: str, size: int, batch: int) -> dict[str, Any]:
@@ -93,11 +82,12 @@ def compare(name: str, library: str, other: str, size: int, batch: int) -> dict[
     import torch
     from torch.nn.functional import cross_entropy
 
+    from resnetbook.lab.experiments.dense_efficiency import peak_memory
     from resnetbook.timeline import create_model
 
     torch.manual_seed(0)
     ours, theirs = create_model(name, **CHANGES.get(name, {})), counterpart(library, other)
-    x, y = torch.randn(batch, 3, size, size), torch.randint(1000, (batch,))
+    x, y = torch.randn(batch, 3, size, size), torch.randint(10, (batch,))
 
     def train(network: Any) -> None:
         for parameter in network.parameters():

@@ -74,10 +74,13 @@ def test_inductor_computes_the_same(assert_equal):
 @pytest.mark.long
 @pytest.mark.parametrize("name", timeline.list_models())
 def test_inductor_computes_the_same_for_every_variant(name, assert_equal):
-    size = SMALLEST.get(name, (96, {}))[0]
+    size = max(SMALLEST.get(name, (96, {}))[0], 32)
     torch.manual_seed(0)
     network = create_model(name).eval()
-    x = torch.randn(1, network.in_channels, max(size, 32), max(size, 32))
+    x = torch.randn(1, network.in_channels, size, size)
+    if name in ("preact_resnet1001", "resnet1202", "stochastic1202"):
+        # Untrained, a thousand layers leave the range of single precision, and they make its rounding visible.
+        network, x = network.double(), x.double()
     with torch.no_grad():
         assert_equal(torch.compile(network)(x), network(x), 1e-4)
     torch.compiler.reset()

@@ -35,7 +35,8 @@ _FUNCTIONS = {
     "max_pool2d": "max pool",
     "pad": "zero pad",
 }
-_WIDTH, _LINE, _GAP = 2.9, 0.36, 0.7  # of a box, of a line of text in it, and between layers
+_WIDTH, _LINE, _GAP = 2.9, 0.36, 0.7  # of a box at the least, of a line of text in it, and between layers
+_LETTER = 0.143  # of a letter, on average
 
 
 @dataclass
@@ -247,7 +248,9 @@ def _draw(ax: Axes, found: Sequence[Step], title: str) -> None:
         for n in range(1 + max(s.layer for s in spots))
     ]
     tops = [-sum(height + _GAP for height in tall[:n]) for n in range(len(tall))]
-    wide = _WIDTH + 0.35
+    letters = max((len(line) for step in found if step.inputs for line in step.lines), default=0)
+    width = max(_WIDTH, _LETTER * letters + 0.2)
+    wide = width + 0.35
 
     def middle(spot: _Spot) -> float:
         return tops[spot.layer] - tall[spot.layer] / 2
@@ -287,9 +290,9 @@ def _draw(ax: Axes, found: Sequence[Step], title: str) -> None:
                     zorder=3,
                 )
             continue
-        corner = (x - _WIDTH / 2, y - half(spot))
+        corner = (x - width / 2, y - half(spot))
         box = FancyBboxPatch(
-            corner, _WIDTH, 2 * half(spot), boxstyle="round,pad=0,rounding_size=0.08",
+            corner, width, 2 * half(spot), boxstyle="round,pad=0,rounding_size=0.08",
             fc="#e8eff5", ec=COLOURS["residual"], lw=1.4, zorder=2,
         )  # fmt: skip
         ax.add_patch(box)
@@ -299,7 +302,7 @@ def _draw(ax: Axes, found: Sequence[Step], title: str) -> None:
             ax.text(x, at, text, ha="center", va="center", fontsize=11, color=colour, zorder=3)
     xs = [spot.x * wide for spot in spots]
     ax.set(
-        xlim=(min(xs) - _WIDTH / 2 - 0.15, max(xs) + _WIDTH / 2 + 0.15),
+        xlim=(min(xs) - width / 2 - 0.15, max(xs) + width / 2 + 0.15),
         ylim=(tops[-1] - tall[-1] - 0.15, 0.15),
     )
     ax.set_aspect("equal")
@@ -337,9 +340,20 @@ def blocks(
         ax.axis("off")
     for ax, (title, found) in zip(axes.flat, every, strict=False):
         _draw(ax, found, title)
-    # One scale for all panels: an inch of the drawing is 0.62 inches of the figure.
-    limits = [(ax.get_xlim(), ax.get_ylim()) for ax in axes.flat[: len(every)]]
-    width = max(b - a for (a, b), _ in limits) * wide
-    height = max(b - a for _, (a, b) in limits) * rows
-    figure.set_size_inches(0.62 * width + 0.2, 0.62 * height + 0.4 * rows)
+    # One scale for all panels: a column is as wide as its widest picture, a row as high as its highest.
+    drawn = axes.flat[: len(every)]
+    spans = [(ax.get_xlim()[1] - ax.get_xlim()[0], ax.get_ylim()[1] - ax.get_ylim()[0]) for ax in drawn]
+    widths = [max(span[0] for span in spans[column::wide]) for column in range(wide)]
+    heights = [max(span[1] for span in spans[row * wide : (row + 1) * wide]) for row in range(rows)]
+    for number, ax in enumerate(drawn):
+        centre, top = sum(ax.get_xlim()) / 2, ax.get_ylim()[1]
+        row, column = divmod(number, wide)
+        ax.set(
+            xlim=(centre - widths[column] / 2, centre + widths[column] / 2), ylim=(top - heights[row], top)
+        )
+    grid = axes[0, 0].get_gridspec()
+    grid.set_width_ratios(widths)
+    grid.set_height_ratios(heights)
+    # An inch of the drawing is 0.62 inches of the figure.
+    figure.set_size_inches(0.62 * sum(widths) + 0.2 * wide, 0.62 * sum(heights) + 0.4 * rows)
     return figure

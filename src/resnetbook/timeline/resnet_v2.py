@@ -8,7 +8,7 @@ the first BN-ReLU of the unit serves both paths and the shortcut is a bare 1x1 c
 (KaimingHe/resnet-1k-layers). The network's stem has no BN, its end has one; so neither depth nor width nor the number of
 parameters of a CIFAR network with shortcuts of type A differs from ResNet's. Survey: section 3(2), claims C16 and C17.
 
-The stride of a bottleneck sits on its 3x3 convolution, as in timm and pytorchcv, to which these networks are equal
+The stride of a bottleneck sits on its 3x3 convolution, as in timm (ImageNet) and pytorchcv (CIFAR), which these networks equal
 (tests/timeline/test_resnet_v2.py); the authors' code strides on the first 1x1, with the same parameters. The paper's
 appendix has the first unit of a network without projection read relu(bn1(x)) on both paths too; here its shortcut is x.
 """
