@@ -119,6 +119,14 @@ def test_chapter_has_its_parts(path: Path) -> None:
     assert re.search(r"^#+ References", text, re.M)
 
 
+@pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
+def test_a_fold_is_headed_by_html(path: Path) -> None:
+    """In the book the line of a <summary> is raw HTML: mathematics and Markdown would stand there as typed."""
+    for cell in cells(path, "markdown"):
+        for head in re.findall(r"<summary>(.*?)</summary>", "".join(cell["source"])):
+            assert not set(head) & set("$`*"), head
+
+
 @pytest.mark.parametrize("path", PAGES, ids=PAGE_NAMES)
 def test_code_cells_are_short_and_import_only_ours(path: Path) -> None:
     for cell in cells(path, "code"):
