@@ -196,8 +196,10 @@ def lesion_study(net: nn.Module, evaluate: Callable[[nn.Module], float]) -> dict
 def _without_branch(block: Any) -> Callable[[Tensor], Tensor]:
     keep, branch = block.identity, block.branch
 
-    def zero(x: Tensor) -> Tensor:
-        return torch.zeros_like(keep(x))
+    def zero(
+        x: Tensor, *shared: Tensor
+    ) -> Tensor:  # ResNetV2's projections share their activation with the branch
+        return torch.zeros_like(keep(x, *shared))
 
     def pass_on(x: Tensor) -> Tensor:
         with torch.no_grad(), buffers_kept(block):
