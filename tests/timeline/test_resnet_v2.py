@@ -206,16 +206,28 @@ def test_no_relu_bounds_the_signal_below():
     assert all(bool((state < 0).any()) for state in states)
 
 
-def test_a_deleted_branch_leaves_the_shortcut_or_is_refused():
+def test_a_deleted_branch_leaves_the_shortcut():
     torch.manual_seed(9)
     x = torch.randn(2, 3, 8, 8)
     network = PreActResNet(14, shortcut="A").eval()
     with lesion(network, [name for name, _ in network.blocks]):
         states, _ = follow(network, x)
     assert torch.equal(states[-1][:, :16], states[0][:, :, ::4, ::4])
-    # With a projection nothing is an identity, and the tools for paths say so.
-    with pytest.raises(TypeError, match="argument"), lesion(PreActResNet(14), "layer2.0") as cut:
-        cut(x)
+
+
+@pytest.mark.parametrize("name", ["layer1.1", "layer2.0"])
+def test_a_deleted_branch_is_one_whose_last_convolution_is_zero(name):
+    """With a projection ("layer2.0") branch and shortcut share an activation; the projection of it is what stays."""
+    torch.manual_seed(10)
+    network, x = PreActResNet(14, shortcut="B").eval(), torch.randn(2, 3, 8, 8)
+    whole = network(x)
+    with lesion(network, name):
+        cut = network(x)
+    unit = network.get_submodule(name)
+    assert (unit.downsample is not None) == (name == "layer2.0")
+    nn.init.zeros_(unit.conv2.weight)
+    assert torch.equal(cut, network(x))
+    assert not torch.allclose(cut, whole)
 
 
 @pytest.mark.parametrize(("bottleneck", "factor"), [(False, 1), (True, 4)])
