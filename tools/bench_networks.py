@@ -19,13 +19,8 @@ PAIRS = (
     ("resnet18", "torchvision", "resnet18", 96, 8),
     ("resnet50", "torchvision", "resnet50", 96, 4),
     ("resnet50_v2", "timm", "resnetv2_50", 96, 4),
-    (
-        "stochastic110",
-        "torchvision",
-        "StochasticDepth",
-        32,
-        8,
-    ),  # its layer, which computes what it drops, in ResNet-110
+    # torchvision has the layer alone, which computes what it drops: `stochastic110` puts it into ResNet-110.
+    ("stochastic110", "torchvision", "StochasticDepth", 32, 8),
     ("wide_resnet50_2", "torchvision", "wide_resnet50_2", 96, 2),
     ("resnext50_32x4d", "torchvision", "resnext50_32x4d", 96, 4),
     ("densenet121", "torchvision", "densenet121", 96, 4),

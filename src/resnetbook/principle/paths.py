@@ -196,9 +196,8 @@ def lesion_study(net: nn.Module, evaluate: Callable[[nn.Module], float]) -> dict
 def _without_branch(block: Any) -> Callable[[Tensor], Tensor]:
     keep, branch = block.identity, block.branch
 
-    def zero(
-        x: Tensor, *shared: Tensor
-    ) -> Tensor:  # ResNetV2's projections share their activation with the branch
+    def zero(x: Tensor, *shared: Tensor) -> Tensor:
+        # A projection of ResNet V2 gets its activation from the unit, which computes it for both paths.
         return torch.zeros_like(keep(x, *shared))
 
     def pass_on(x: Tensor) -> Tensor:
