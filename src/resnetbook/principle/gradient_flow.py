@@ -8,8 +8,9 @@
 The split is explained in `resnetbook.principle.split`. Survey: section 2, claims C06 and C07.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -40,34 +41,38 @@ class Row:
     activation_gradient: float
 
 
-@dataclass
 class _Step:
-    """One forward pass and the backward passes that follow it. `norms`: (layer, column) -> norm."""
+    """One forward pass and the backward passes that follow it: three norms a layer, in the order of `Row`."""
 
-    norms: dict[tuple[int, int], float | Tensor] = field(default_factory=dict)
-    splits: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    reached: bool = False
+    def __init__(self, layers: int) -> None:
+        self.norms: list[float | Tensor] = [math.nan] * (3 * layers)
+        self.splits: dict[str, dict[str, Tensor]] = {}
+        self.reached = False  # by a gradient
 
-    def table(self, layers: int) -> np.ndarray[Any, Any]:
+    def table(self) -> np.ndarray[Any, Any]:
         """Return the norms, layers x three, fetched from the device at once."""
-        waiting = {key: norm for key, norm in self.norms.items() if isinstance(norm, Tensor)}
+        waiting = [index for index, norm in enumerate(self.norms) if isinstance(norm, Tensor)]
         if waiting:
-            self.norms.update(zip(waiting, torch.stack(list(waiting.values())).tolist(), strict=True))
-        table = np.full((layers, 3), np.nan)
-        for key, norm in self.norms.items():
-            table[key] = norm
-        return table
+            fetched = torch.stack([self.norms[index] for index in waiting]).tolist()  # type: ignore[misc]
+            for index, norm in zip(waiting, fetched, strict=True):
+                self.norms[index] = norm
+        return np.array(self.norms).reshape(-1, 3)
 
 
 def _norm(tensor: Tensor) -> float | Tensor:
-    # Squares of a deep network's gradients can leave the range of single precision; double costs ten times as much on
-    # a CPU, so there it is the second try. Elsewhere a look at the value would make the device wait.
+    """Return the Euclidean norm; on a device a tensor of no dimension, since a look at it would make the device wait."""
     if tensor.requires_grad:
         tensor = tensor.detach()
     if not tensor.is_cpu:
         return vector_norm(tensor, dtype=torch.float32 if tensor.device.type == "mps" else torch.float64)
-    norm = float(vector_norm(tensor)) if tensor.dtype == torch.float32 else 0.0
-    return norm if 1e-15 < norm < 1e15 else float(vector_norm(tensor, dtype=torch.float64))
+    if tensor.dtype == torch.float32 and tensor.is_contiguous():
+        # Half the time of `vector_norm`, and nearer to the truth. Squares of a deep network's gradients can leave the
+        # range of single precision; double costs ten times as much, so it is the second try.
+        flat = tensor.view(-1)
+        square = torch.dot(flat, flat).item()
+        if 1e-30 < square < 1e30:
+            return math.sqrt(square)
+    return vector_norm(tensor, dtype=torch.float64).item()
 
 
 class GradientFlow:
@@ -154,14 +159,13 @@ class GradientFlow:
     def _attach(self) -> None:
         modules = dict(self.model.named_modules())
         self._hooks.append(self.model.register_forward_pre_hook(self._begin))
-        for index, name in enumerate(self.layers):
+        for index, name in zip(range(0, 3 * len(self.layers), 3), self.layers, strict=True):
             self._hooks.append(modules[name].register_forward_hook(partial(self._after_layer, index)))
             weight: Any = modules[name].weight
             if weight.requires_grad:
                 self._hooks.append(weight.register_hook(partial(self._on_weight_gradient, index)))
         for name in self.blocks:
-            record = partial(self._record_split, name)
-            self._hooks.append(BlockSplitter(name, modules[name], self._shortcuts, record))
+            self._hooks.append(BlockSplitter(name, modules[name], self._shortcuts, partial(self._new_split, name)))
 
     def _detach(self) -> None:
         for hook in self._hooks:
@@ -176,33 +180,43 @@ class GradientFlow:
                 "GradientFlow needs gradients: this forward pass runs without them (torch.no_grad)"
             )
         if self._step is not None and self._step.reached:
-            self._finished.append(self._step.table(len(self.layers)))
-        self._step = _Step()
+            self._finished.append(self._step.table())
+        self._step = _Step(len(self.layers))
 
-    def _after_layer(self, layer: int, module: nn.Module, args: Any, output: Any) -> None:
+    def _after_layer(self, index: int, module: nn.Module, args: Any, output: Any) -> None:
         step = self._step
         if step is None or not isinstance(output, Tensor):
             return
-        step.norms[layer, 1] = _norm(output)
+        norms = step.norms
+        norms[index + 1] = _norm(output)
         if output.requires_grad:
-            weight: Any = module.weight
-            if weight.requires_grad:
-                step.norms[layer, 0] = 0.0
-            step.norms[layer, 2] = 0.0  # both until a gradient comes
-            output.register_hook(partial(self._on_gradient, step, layer, 2))
+            # Both 0 until a gradient comes.
+            norms[index] = 0.0 if module._parameters["weight"].requires_grad else math.nan  # type: ignore[union-attr]
+            norms[index + 2] = 0.0
+            output.register_hook(partial(self._on_gradient, step, index + 2))
 
-    def _on_gradient(self, step: _Step, layer: int, column: int, gradient: Tensor) -> None:
+    def _on_gradient(self, step: _Step, index: int, gradient: Tensor) -> None:
         step.reached = True
         self._last = step
-        step.norms[layer, column] = _norm(gradient)
+        step.norms[index] = _norm(gradient)
 
-    def _on_weight_gradient(self, layer: int, gradient: Tensor) -> None:
+    def _on_weight_gradient(self, index: int, gradient: Tensor) -> None:
         if self._step is not None:
-            self._on_gradient(self._step, layer, 0, gradient)
+            self._on_gradient(self._step, index, gradient)
 
-    def _record_split(self, name: str, gradients: dict[str, Tensor]) -> None:
-        if self._step is not None:
-            self._step.splits[name] = gradients
+    def _new_split(self, name: str) -> Callable[[str, Tensor], None]:
+        step = self._step
+        if step is None:  # the block was called apart from its model
+            return lambda part, gradient: None
+        parts: dict[str, Tensor] = {}
+        step.splits[name] = parts
+        return partial(self._on_part, step, parts)
+
+    def _on_part(self, step: _Step, parts: dict[str, Tensor], part: str, gradient: Tensor) -> None:
+        step.reached = True
+        self._last = step
+        # Kept as it comes: autograd adds in place only to gradients that nobody else holds, and a copy would cost more.
+        parts[part] = gradient.detach()
 
     # What was recorded.
 
@@ -211,7 +225,7 @@ class GradientFlow:
             raise RuntimeError("no backward pass recorded yet")
         steps = list(self._finished)
         if self._step is not None and self._step.reached:
-            steps.append(self._step.table(len(self.layers)))
+            steps.append(self._step.table())
         return np.stack(steps)
 
     @property

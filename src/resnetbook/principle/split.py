@@ -13,7 +13,7 @@ backward hook is needed: those fail on blocks that add in place, as torchvision'
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -58,13 +58,7 @@ def _total(identity: Tensor | None, residual: Tensor | None) -> Tensor | None:
     return identity + residual
 
 
-def _keep(gradients: dict[str, Tensor], part: str, gradient: Tensor) -> None:
-    # Kept as it comes: autograd adds in place only to gradients that nobody else holds.
-    gradients[part] = gradient.detach()
-
-
-@dataclass(frozen=True)
-class _Call:
+class _Call(NamedTuple):
     """One call of a block: its input, how often that had been written to, and its two aliases."""
 
     x: Tensor
@@ -110,7 +104,8 @@ class BlockSplitter:
         name: the block's name, for messages.
         block: the block.
         shortcuts: names of its children that are its shortcut; all others belong to the branch.
-        record: called at each call of the block with a dictionary that will hold the gradients.
+        new_split: called at each call of the block; what it returns gets the two gradients as they come, each with its
+            name, "identity" or "residual".
     """
 
     def __init__(
@@ -118,10 +113,10 @@ class BlockSplitter:
         name: str,
         block: nn.Module,
         shortcuts: Collection[str],
-        record: Callable[[dict[str, Tensor]], None],
+        new_split: Callable[[], Callable[[str, Tensor], None]],
     ) -> None:
         self.name = name
-        self._record = record
+        self._new_split = new_split
         self._call: _Call | None = None
         self._verified = False
         self.handles = [
@@ -154,12 +149,12 @@ class BlockSplitter:
             raise self._error("expected a tensor of floats as its first positional argument")
         if not x.requires_grad:
             x = x.detach().requires_grad_()
-        gradients: dict[str, Tensor] = {}
-        self._call = call = _Call(x, x._version, x.view_as(x), x.view_as(x))
-        call.shortcut.register_hook(partial(_keep, gradients, "identity"))
-        call.branch.register_hook(partial(_keep, gradients, "residual"))
-        self._record(gradients)
-        return (call.shortcut, *args[1:])
+        shortcut, branch = x[...], x[...]  # aliases; of all views the quickest in the backward pass
+        self._call = _Call(x, x._version, shortcut, branch)
+        receive = self._new_split()
+        shortcut.register_hook(partial(receive, "identity"))
+        branch.register_hook(partial(receive, "residual"))
+        return (shortcut, *args[1:])
 
     def _enter_branch(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         call = self._call
@@ -179,7 +174,7 @@ class BlockSplitter:
                 "split at the input exists"
             )
         # One alias more, so that `_verify` tells the shortcut's first operation from one on x itself.
-        return (call.shortcut.view_as(call.shortcut), *args[1:])
+        return (call.shortcut[...], *args[1:])
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> Any:
         call, self._call = self._call, None  # the aliases hold the graph: let them go
