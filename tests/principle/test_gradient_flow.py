@@ -15,7 +15,8 @@ from torch.nn import functional
 from torch.nn.functional import cross_entropy
 
 from resnetbook.principle.block import BasicBlock, Bottleneck, is_block
-from resnetbook.principle.gradient_flow import GradientFlow, Row
+from resnetbook.principle.gradient_flow import GradientFlow, Row, _norm
+from resnetbook.principle.split import hook_gradient
 from resnetbook.principle.twins import TwinNet, twins
 
 
@@ -244,6 +245,58 @@ def test_norms_beyond_the_range_of_single_precision() -> None:
     assert first.activation == pytest.approx(2 * 4e-25)
     assert first.weight_gradient == pytest.approx(4 * 1e25)
     assert second.activation_gradient == pytest.approx(1e13)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-16, 1.0, 1e16, 1e30])
+@pytest.mark.parametrize(
+    "form", ["plain", "channels last", "strided", "expanded", "double", "bfloat16", "one"]
+)
+def test_a_norm_is_that_in_double_precision(form: str, scale: float) -> None:
+    x = torch.randn(4, 6, 5, 7, generator=torch.Generator().manual_seed(1)) * scale
+    forms = {
+        "plain": x,
+        "channels last": x.to(memory_format=torch.channels_last),
+        "strided": x[:, ::2, 1:, ::3],
+        "expanded": x[:, :, :1, :1].expand(4, 6, 5, 7),
+        "double": x.double(),
+        "bfloat16": x.bfloat16(),
+        "one": x[0, 0, 0, 0],
+    }
+    tensor = forms[form].detach().requires_grad_()
+    norm = _norm(tensor)
+    assert isinstance(norm, float)
+    assert norm == pytest.approx(float(forms[form].double().norm()), rel=1e-6)
+    assert _norm(torch.zeros(3)) == 0
+    assert np.isnan(_norm(torch.tensor([1.0, float("nan")])))
+
+
+def test_the_hook_without_a_handle_stands_beside_others() -> None:
+    """It gets what `register_hook` gets, before or after other hooks, and stays when they go."""
+    for order in ("ours first", "theirs first"):
+        x = torch.ones(3, requires_grad=True)
+        out = x * 2
+        ours: list[Tensor] = []
+        theirs: list[Tensor] = []
+        gone: list[Tensor] = []
+        if order == "ours first":
+            hook_gradient(out, ours.append)
+        out.register_hook(theirs.append)
+        handle = out.register_hook(gone.append)
+        if order == "theirs first":
+            hook_gradient(out, ours.append)
+        handle.remove()
+        later = out.relu_()  # written to in place: the hooks stay with the value from before
+        (later * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+        assert (len(ours), len(theirs), len(gone)) == (1, 1, 0)
+        assert torch.equal(ours[0], theirs[0])
+        assert torch.equal(ours[0], torch.tensor([1.0, 2.0, 3.0]))
+        assert x.grad is not None
+        assert torch.equal(x.grad, 2 * ours[0])
+    leaf = torch.ones(2, requires_grad=True)
+    seen: list[Tensor] = []
+    hook_gradient(leaf, seen.append)
+    leaf.square().sum().backward()
+    assert torch.equal(seen[0], torch.full((2,), 2.0))
 
 
 def test_frozen_and_unreached_layers() -> None:

@@ -10,6 +10,7 @@ backward hook is needed: those fail on blocks that add in place, as torchvision'
 `resnetbook.principle.gradient_flow`.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from resnetbook.principle.block import is_block
 
-__all__ = ["BlockSplitter", "Split", "to_split"]
+__all__ = ["BlockSplitter", "Split", "hook_gradient", "to_split"]
 
 # What may stand on an identity path between the block's input and the sum: no weights, no activation.
 _IDENTITY_OPERATIONS = frozenset(
@@ -56,6 +57,21 @@ def _total(identity: Tensor | None, residual: Tensor | None) -> Tensor | None:
     if identity is None or residual is None:
         return residual if identity is None else identity
     return identity + residual
+
+
+def hook_gradient(tensor: Tensor, hook: Callable[[Tensor], None]) -> None:
+    """Call `hook` with the gradient of `tensor`, as `tensor.register_hook(hook)` does, but make no handle.
+
+    Nobody takes these hooks off: they go with the graph. The handle takes most of the time of `register_hook`, which on
+    small images is a fiftieth of the training step.
+    """
+    node = tensor.grad_fn
+    if node is None or tensor._backward_hooks is not None or not hasattr(node, "_register_hook_dict"):
+        tensor.register_hook(hook)
+    else:
+        hooks: OrderedDict[Any, Any] = OrderedDict({hook: hook})  # the keys of others are whole numbers
+        tensor._backward_hooks = hooks
+        node._register_hook_dict(tensor)
 
 
 class _Call(NamedTuple):
@@ -152,8 +168,8 @@ class BlockSplitter:
         shortcut, branch = x[...], x[...]  # aliases; of all views the quickest in the backward pass
         self._call = _Call(x, x._version, shortcut, branch)
         receive = self._new_split()
-        shortcut.register_hook(partial(receive, "identity"))
-        branch.register_hook(partial(receive, "residual"))
+        hook_gradient(shortcut, partial(receive, "identity"))
+        hook_gradient(branch, partial(receive, "residual"))
         return (shortcut, *args[1:])
 
     def _enter_branch(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
