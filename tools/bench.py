@@ -68,7 +68,7 @@ def notebooks() -> list[str]:
     return [*rows, f"| all | {total} | | |"]
 
 
-def recorder(repeats: int = 12) -> list[str]:
+def recorder(repeats: int = 20) -> list[str]:
     """Compare training steps with and without GradientFlow, alternating in one run.
 
     The first two rows are the training step of He et al. 2016, section 4.2: 32x32 pixels, batches of 128. On the 8-pixel

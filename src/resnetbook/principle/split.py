@@ -62,11 +62,11 @@ def _total(identity: Tensor | None, residual: Tensor | None) -> Tensor | None:
 def hook_gradient(tensor: Tensor, hook: Callable[[Tensor], None]) -> None:
     """Call `hook` with the gradient of `tensor`, as `tensor.register_hook(hook)` does, but make no handle.
 
-    Nobody takes these hooks off: they go with the graph. The handle takes most of the time of `register_hook`, which on
-    small images is a fiftieth of the training step.
+    Nobody takes these hooks off: they go with the graph. Most of the time of `register_hook` is spent on its handle, and
+    on small images that shows.
     """
     node = tensor.grad_fn
-    if node is None or tensor._backward_hooks is not None or not hasattr(node, "_register_hook_dict"):
+    if node is None or not hasattr(node, "_register_hook_dict"):
         tensor.register_hook(hook)
     else:
         hooks: OrderedDict[Any, Any] = OrderedDict({hook: hook})  # the keys of others are whole numbers
