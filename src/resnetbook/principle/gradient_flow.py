@@ -82,6 +82,9 @@ class GradientFlow:
     those of the step alone, also when `.grad` accumulates. Eager mode, any device, one process. Norms that
     leave the range of single precision are summed in double (not on MPS, which has none).
 
+    Its cost: a pass over each layer's output and gradients, some calls of hooks, and two gradients kept for each block.
+    The calls cost the same for images of any size, so on very small ones they show; `make bench` prints the ratio.
+
     Args:
         model: a module with at least one trainable parameter.
         blocks: names as in `named_modules` of the blocks to split. None finds this package's and torchvision's blocks
