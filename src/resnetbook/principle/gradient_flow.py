@@ -9,6 +9,7 @@ The split is explained in `resnetbook.principle.split`. Survey: section 2, claim
 """
 
 import math
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -49,14 +50,15 @@ class _Step:
         self.splits: dict[str, dict[str, Tensor]] = {}
         self.reached = False  # by a gradient
 
-    def table(self) -> np.ndarray[Any, Any]:
-        """Return the norms, layers x three, fetched from the device at once."""
-        waiting = [index for index, norm in enumerate(self.norms) if isinstance(norm, Tensor)]
+    def fetched(self) -> "array[float]":
+        """Return the norms, those on a device fetched at once."""
+        norms: list[Any] = list(self.norms)
+        waiting = [index for index, norm in enumerate(norms) if isinstance(norm, Tensor)]
         if waiting:
-            fetched = torch.stack([self.norms[index] for index in waiting]).tolist()  # type: ignore[misc]
-            for index, norm in zip(waiting, fetched, strict=True):
-                self.norms[index] = norm
-        return np.array(self.norms).reshape(-1, 3)
+            values = torch.stack([norms[index] for index in waiting]).tolist()
+            for index, value in zip(waiting, values, strict=True):
+                norms[index] = value
+        return array("d", norms)  # at each step: NumPy's array takes longer to make
 
 
 def _norm(tensor: Tensor) -> float | Tensor:
@@ -134,7 +136,7 @@ class GradientFlow:
         self._reset()
 
     def _reset(self) -> None:
-        self._finished: list[np.ndarray[Any, Any]] = []
+        self._finished: list[array[float]] = []
         self._step: _Step | None = None
         self._last: _Step | None = None  # the last step that a gradient has reached
 
@@ -184,7 +186,7 @@ class GradientFlow:
                 "GradientFlow needs gradients: this forward pass runs without them (torch.no_grad)"
             )
         if self._step is not None and self._step.reached:
-            self._finished.append(self._step.table())
+            self._finished.append(self._step.fetched())
         self._step = _Step(len(self.layers))
 
     def _after_layer(self, index: int, module: nn.Module, args: Any, output: Any) -> None:
@@ -220,7 +222,7 @@ class GradientFlow:
         step.reached = True
         self._last = step
         # Kept as it comes: autograd adds in place only to gradients that nobody else holds, and a copy would cost more.
-        parts[part] = gradient.detach()
+        parts[part] = gradient.detach() if gradient.requires_grad else gradient
 
     # What was recorded.
 
@@ -229,8 +231,8 @@ class GradientFlow:
             raise RuntimeError("no backward pass recorded yet")
         steps = list(self._finished)
         if self._step is not None and self._step.reached:
-            steps.append(self._step.table())
-        return np.stack(steps)
+            steps.append(self._step.fetched())
+        return np.array(steps, dtype=np.float64).reshape(len(steps), len(self.layers), 3)
 
     @property
     def rows(self) -> list[Row]:
