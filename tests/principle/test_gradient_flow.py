@@ -430,6 +430,22 @@ def test_a_block_that_drops_its_branch() -> None:
     assert flow.split["1"].identity.any()
 
 
+def test_a_split_alone_makes_a_step() -> None:
+    class Normalised(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.norm(x)
+
+    model = nn.Sequential(Normalised())
+    with GradientFlow(model, blocks=["0"]) as flow:  # no weight matrix, so no row
+        (2 * model(torch.randn(4, 3))).sum().backward()
+    assert flow.rows == []
+    assert torch.equal(flow.split["0"].identity, torch.full((4, 3), 2.0))
+
+
 class Functional(PreActivation):
     def forward(self, x: Tensor) -> Tensor:
         return x + functional.conv2d(x, self.body[2].weight, padding=1)
