@@ -430,6 +430,19 @@ def test_a_block_that_drops_its_branch() -> None:
     assert flow.split["1"].identity.any()
 
 
+def test_the_split_does_not_share_memory_with_the_gradient_of_a_leaf() -> None:
+    """In a plain block the residual part alone reaches x; autograd may hand that tensor on as `x.grad`."""
+    block = BasicBlock(2, 2, residual=False)
+    x = torch.randn(3, 2, 4, 4, requires_grad=True)
+    with GradientFlow(block) as flow:
+        block(x).square().sum().backward()
+    assert x.grad is not None
+    before = flow.split[""].residual.clone()
+    assert torch.equal(x.grad, before)
+    x.grad.mul_(5)
+    assert torch.equal(flow.split[""].residual, before)
+
+
 def test_a_split_alone_makes_a_step() -> None:
     class Normalised(nn.Module):
         def __init__(self) -> None:

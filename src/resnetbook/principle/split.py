@@ -165,7 +165,7 @@ class BlockSplitter:
             raise self._error("expected a tensor of floats as its first positional argument")
         if not x.requires_grad:
             x = x.detach().requires_grad_()
-        shortcut, branch = x[...], x[...]  # aliases; of all views the quickest in the backward pass
+        shortcut, branch = x[...], x[...]  # aliases: their backward pass only hands on
         self._call = _Call(x, x._version, shortcut, branch)
         receive = self._new_split()
         hook_gradient(shortcut, partial(receive, "identity"))
