@@ -53,6 +53,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", default=None, help="run again although a record exists")
     run.set_defaults(function=_run)
 
+    verify = commands.add_parser(
+        "verify", help="run one seed of each arm again and compare it with the record"
+    )
+    verify.add_argument("name", metavar="NAME", help="an experiment that `resnetbook experiments` lists")
+    verify.add_argument("--scale", choices=SCALES[1:], default="quick", help="default: quick")
+    verify.add_argument(
+        "--set", action="append", default=[], metavar="data=SET", help="the record of this set"
+    )
+    verify.add_argument("--seed", type=int, metavar="N", help="one of the record's seeds; default: its first")
+    verify.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    verify.add_argument("--workers", type=int, metavar="N", help="processes; default: all processors")
+    verify.add_argument("--folder", type=Path, metavar="DIR", help="where the record lies")
+    verify.set_defaults(function=_verify)
+
     listing = commands.add_parser("experiments", help="list experiments, their claims, scales and records")
     listing.set_defaults(function=_experiments)
     methods = commands.add_parser("methods", help="list the survey's methods and what is built")
@@ -88,8 +102,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from resnetbook.experiments import run
     from resnetbook.lab import results
-    from resnetbook.lab.experiments import run
 
     path = run(
         options.name,
@@ -112,6 +126,23 @@ def _run(options: argparse.Namespace) -> None:
     _print_table(rows)
 
 
+def _verify(options: argparse.Namespace) -> None:
+    from resnetbook.experiments import verify
+
+    checks = verify(
+        options.name,
+        scale=options.scale,
+        changes=_changes(options.set),
+        seed=options.seed,
+        device=options.device,
+        workers=options.workers,
+        folder=options.folder,
+    )
+    worst = max(check.difference for check in checks)
+    equal = "all equal to the last bit" if worst == 0 else f"largest difference {worst:.2g}"
+    print(f"{options.name}: {len(checks)} metrics compared, {equal}")
+
+
 def _changes(texts: Sequence[str]) -> dict[str, str]:
     changes = {}
     for text in texts:
@@ -123,8 +154,8 @@ def _changes(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _experiments(options: argparse.Namespace) -> None:
+    from resnetbook.experiments import experiments
     from resnetbook.lab import results
-    from resnetbook.lab.experiments import experiments
 
     records = results.find()
     rows = [("name", "claims", "scales", "records", "title")]

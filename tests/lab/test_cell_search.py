@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resnetbook.lab.experiments import cell_search
-from resnetbook.lab.experiments.cell_search import Settings, partial_rank_correlation, rank_correlation
+from resnetbook.experiments.timeline import cell_search
+from resnetbook.experiments.timeline.cell_search import Settings, partial_rank_correlation, rank_correlation
 
 
 def test_rank_correlation_equals_scipys():

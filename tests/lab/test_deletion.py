@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from resnetbook.experiments.timeline import deletion, dropped_layers, two_streams
 from resnetbook.lab import training
 from resnetbook.lab.data import Part, load
-from resnetbook.lab.experiments import deletion, dropped_layers, two_streams
 
 SETTINGS = deletion.Settings(networks=("residual-14", "plain-14", "stochastic-14"), together=(2, 6), draws=3)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from resnetbook.lab.experiments.dense_reuse import connections, cut, rises, sizes_of_weights
+from resnetbook.experiments.timeline.dense_reuse import connections, cut, rises, sizes_of_weights
 from resnetbook.timeline.densenet import CifarDenseNet
 
 

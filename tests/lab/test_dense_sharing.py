@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from resnetbook.lab.experiments.dense_sharing import ResidualTwin, Settings, difference, run, share
+from resnetbook.experiments.timeline.dense_sharing import ResidualTwin, Settings, difference, run, share
 from resnetbook.timeline.densenet import DenseBlock
 
 

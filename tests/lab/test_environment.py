@@ -1,4 +1,4 @@
-"""`lab.experiments._environment` and `lab._fabric`: what a record says of its machine, and settings that are put back."""
+"""`lab.running.environment` and `lab._fabric`: what a record says of its machine, and settings that are put back."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from resnetbook.lab import _fabric
-from resnetbook.lab.experiments import _environment
+from resnetbook.lab.running import environment as _environment
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -15,14 +15,10 @@ import torch
 from torch import nn
 
 from resnetbook import survey
-from resnetbook.lab import results, training
-from resnetbook.lab.data import Part, load
-from resnetbook.lab.experiments import (
-    Context,
+from resnetbook.experiments import experiment, experiments
+from resnetbook.experiments.principle import (
     adjustment,
     degradation,
-    experiment,
-    experiments,
     gradient_ratio,
     growth,
     one_block,
@@ -32,7 +28,9 @@ from resnetbook.lab.experiments import (
     robustness,
     sharing,
 )
-from resnetbook.lab.experiments import _shared as shared
+from resnetbook.lab import fitting, measuring, results, training
+from resnetbook.lab.data import Part, load, on_canvas
+from resnetbook.lab.running import Context
 
 # Settings of the live scale made smaller still: a minute for all of them together.
 SMALL = {"epochs": 1, "train_size": 60, "batch_size": 60, "data": "digits", "size": 0}
@@ -110,7 +108,7 @@ def test_claims_c01_to_c38_have_an_experiment_that_names_them():
     assert {item.name for item in found} == set(TINY)
     assert {claim for item in found for claim in item.claims} >= {f"C{number:02}" for number in range(1, 39)}
     for item in found:
-        module = importlib.import_module(f"resnetbook.lab.experiments.{item.name}")
+        module = importlib.import_module(item.module)
         for claim in item.claims:
             assert claim in (module.__doc__ or ""), item.name
 
@@ -315,14 +313,14 @@ def test_mode_gap_finds_wrong_running_statistics_and_leaves_the_model_alone():
     settings, data = pooling_information.Settings(width=4, epochs=2), load("digits")
     torch.manual_seed(0)
     model = pooling_information.network(settings, data)
-    shared.train(model, data, epochs=2, learning_rate=0.05, batch_size=64, seed=0, device="cpu")
+    fitting.train(model, data, epochs=2, learning_rate=0.05, batch_size=64, seed=0, device="cpu")
     before = weights(model)
-    assert shared.mode_gap(model, data.train) < 0.05
+    assert measuring.mode_gap(model, data.train) < 0.05
     assert same(before, weights(model))
     assert model[0][1].momentum == 0.1
     model[0][1].running_var.fill_(1e-4)
     model[0][1].running_mean.fill_(3.0)
-    assert shared.mode_gap(model, data.train) > 0.3
+    assert measuring.mode_gap(model, data.train) > 0.3
 
 
 def test_a_probe_reads_labels_and_knows_nothing_where_there_is_nothing():
@@ -348,33 +346,33 @@ def test_shift_curve_moves_the_test_images():
     images = torch.zeros(2, 1, 9, 9)
     images[:, :, 3:6, 3:6] = 1
     part = Part(images, torch.ones(2, dtype=torch.long))
-    assert shared.shift_curve(Centre(), part, (1, 2)) == [1.0, 0.0]
-    assert shared.kept([1.0, 0.0], 0.5) == 1.0
-    assert math.isnan(shared.kept([1.0], 0.0))
+    assert measuring.shift_curve(Centre(), part, (1, 2)) == [1.0, 0.0]
+    assert measuring.kept([1.0, 0.0], 0.5) == 1.0
+    assert math.isnan(measuring.kept([1.0], 0.0))
 
 
 def test_on_canvas_centres_and_refuses_a_small_canvas():
-    data = shared.on_canvas("digits", picture=12, canvas=20)
+    data = on_canvas("digits", picture=12, canvas=20)
     raw = data.unnormalise(data.test.images)
     assert raw.shape[1:] == (1, 20, 20)
     assert raw[:, :, :4].abs().max() < 1e-5
     assert raw[:, :, :, 16:].abs().max() < 1e-5
     assert raw[:, :, 4:16, 4:16].max() > 0.9
     with pytest.raises(ValueError, match="canvas"):
-        shared.on_canvas("digits", picture=12, canvas=10)
+        on_canvas("digits", picture=12, canvas=10)
 
 
 def test_best_rate_takes_the_lowest_score_and_never_one_that_is_no_number():
     scores = {0.1: math.nan, 0.2: 0.5, 0.3: 0.4, 0.4: math.inf}
-    found = shared.best_rate(tuple(scores), scores.__getitem__)
+    found = fitting.lowest(tuple(scores), scores.__getitem__)
     assert found == {"learning_rate": 0.3, "rates": [0.1, 0.2, 0.3, 0.4], "scores": [None, 0.5, 0.4, None]}
     with pytest.raises(ValueError, match="rates is empty"):
-        shared.best_rate((), scores.__getitem__)
+        fitting.lowest((), scores.__getitem__)
 
 
 def test_a_target_that_is_never_reached_counts_one_epoch_more():
-    assert degradation.first_epoch([0.5, 0.2, 0.05, 0.3], lambda value: value <= 0.1) == 3
-    assert degradation.first_epoch([0.5, math.nan], lambda value: value <= 0.1) == 3
+    assert fitting.first_epoch([0.5, 0.2, 0.05, 0.3], lambda value: value <= 0.1) == 3
+    assert fitting.first_epoch([0.5, math.nan], lambda value: value <= 0.1) == 3
 
 
 def test_max_learning_rate_is_the_largest_that_trains():
@@ -428,7 +426,7 @@ def test_training_settings_are_passed_on(monkeypatch):
         return training.History()
 
     monkeypatch.setattr(training, "fit", fit)
-    shared.train(
+    fitting.train(
         nn.Linear(1, 1), load("digits"), epochs=7, learning_rate=0.25, batch_size=9, seed=4, warmup_epochs=2,
         schedule="constant", device="cpu",
     )  # fmt: skip

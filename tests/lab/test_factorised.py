@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
+from resnetbook.experiments.timeline import asymmetric, factorisation_cost, residual_inception
 from resnetbook.lab.data import load
-from resnetbook.lab.experiments import asymmetric, factorisation_cost, residual_inception
 from resnetbook.principle.counting import count
 
 

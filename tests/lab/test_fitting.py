@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from resnetbook.lab.experiments import _fitting as fitting
-from resnetbook.lab.experiments._registry import Context
+from resnetbook.lab import fitting
+from resnetbook.lab.running.experiment import Context
 
 SETTINGS = fitting.Fitting(train_size=100, epochs=3, rates=(1e-6, 0.05), target_loss=1.0, target_accuracy=0.5)
 

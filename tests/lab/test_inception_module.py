@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from resnetbook.lab.experiments import inception_module as module
+from resnetbook.experiments.timeline import inception_module as module
 from resnetbook.principle.counting import count
 from resnetbook.timeline.googlenet import GoogLeNet, Inception
 

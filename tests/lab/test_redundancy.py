@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 import torch
 
+from resnetbook.experiments import experiment
+from resnetbook.experiments.timeline import dual_path, redundancy
 from resnetbook.lab.data import ImageSet, Part
-from resnetbook.lab.experiments import dual_path, experiment, redundancy
 from resnetbook.principle.counting import count
 
 

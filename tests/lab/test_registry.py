@@ -8,7 +8,8 @@ from typing import Literal
 
 import pytest
 
-from resnetbook.lab.experiments import Context, Experiment, _registry, experiment, experiments
+from resnetbook.experiments import experiment, experiments
+from resnetbook.lab.running import Context, Experiment, code_hash
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def test_every_experiment_of_the_book_is_found_and_complete():
             arms = list(item.arms(item.settings(scale)))
             assert arms
             assert len(set(arms)) == len(arms)
-        assert len(_registry.code_hash(item)) == 64
+        assert len(code_hash(item)) == 64
 
 
 @pytest.mark.parametrize(
@@ -86,13 +87,3 @@ def test_bad_settings_name_the_field_and_what_is_allowed(field, text, message):
 def test_each_training_of_a_job_has_a_checkpoint_of_its_own():
     context = Context("cpu", Path("checkpoints/net-1.0.pt"))
     assert context.checkpoint_for("first") == Path("checkpoints/net-1.0.first.pt")
-
-
-def test_the_hash_sees_code_and_nothing_else():
-    plain = "def f(x):\n    return x + 1\n"
-    dressed = (
-        '"""Text."""\n\n# a remark\ndef f(x):  # more\n    """Doc\n\n    of f.\n    """\n    return x + 1\n'
-    )
-    assert _registry._bare(plain) == _registry._bare(dressed)
-    assert _registry._bare(plain) != _registry._bare(plain.replace("1", "2"))
-    assert _registry._bare('x = "# no remark"\n') != _registry._bare('x = "# another"\n')

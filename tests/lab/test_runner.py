@@ -1,6 +1,6 @@
 """Runs of a toy experiment: over processes, through failures, kills and repeats, and with changed settings.
 
-Covers `lab.experiments._jobs`, which runs the processes, through `run`.
+Covers `lab.running.jobs`, which runs the processes, through `run`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from resnetbook.lab import results
-from resnetbook.lab.experiments import Experiment, ExperimentFailed, run
+from resnetbook.lab.running import Experiment, ExperimentFailed, run
 
 # A real training (so that checkpoints are real), steered from outside by files in the folder `marks`.
 TOY = '''
@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
-from resnetbook.lab.experiments import Experiment
+from resnetbook.lab.running import Experiment
 
 @dataclass(frozen=True)
 class Settings:
@@ -196,7 +196,7 @@ def test_changed_settings_never_take_the_place_of_the_books_record(toy, monkeypa
 
 
 def _runner() -> Any:
-    return importlib.import_module("resnetbook.lab.experiments._runner")
+    return importlib.import_module("resnetbook.lab.running.runner")
 
 
 def test_a_live_run_is_made_each_time(toy):
@@ -252,7 +252,7 @@ KILLED = """
     from pathlib import Path
     sys.path.insert(0, {code!r})
     import toy_experiment
-    from resnetbook.lab.experiments import run
+    from resnetbook.lab.running import run
     if __name__ == "__main__":
         run(toy_experiment.EXPERIMENT, seeds=2, workers=2, device="cpu", changes={{"marks": {marks!r}}},
             folder=Path({folder!r}), runs=Path({runs!r}))

@@ -1,10 +1,8 @@
 """Every decision can be made: its experiment, arms and variants exist, and committed records hold its metric."""
 
-import importlib
-
 import pytest
 
-from resnetbook import survey
+from resnetbook import experiments, survey
 from resnetbook.survey import records
 from resnetbook.survey.verdict import decide
 
@@ -18,8 +16,7 @@ def scales_of(decision):
 
 @pytest.mark.parametrize(("claim", "decision"), DECISIONS, ids=NAMES)
 def test_the_experiment_has_the_arms_and_names_the_claim(claim, decision):
-    module = importlib.import_module(f"resnetbook.lab.experiments.{decision.experiment}")
-    experiment = module.EXPERIMENT
+    experiment = experiments.experiment(decision.experiment)
     assert claim in experiment.claims
     for scale in scales_of(decision):
         arms = experiment.arms(experiment.scales[scale])
@@ -42,13 +39,13 @@ def test_each_experiment_decides_what_it_says_it_does():
     for claim, decision in DECISIONS:
         decided.setdefault(decision.experiment, set()).add(claim)
     for name, claims in decided.items():
-        experiment = importlib.import_module(f"resnetbook.lab.experiments.{name}").EXPERIMENT
+        experiment = experiments.experiment(name)
         assert set(experiment.claims) == claims, name
 
 
 @pytest.mark.parametrize(("claim", "decision"), DECISIONS, ids=NAMES)
 def test_the_default_variant_is_the_one_that_is_read(claim, decision):
-    experiment = importlib.import_module(f"resnetbook.lab.experiments.{decision.experiment}").EXPERIMENT
+    experiment = experiments.experiment(decision.experiment)
     named = {getattr(settings, "data", None) for settings in experiment.scales.values()}
     others = {settings.data for many in experiment.variants.values() for settings in many}
     for scale in scales_of(decision):

@@ -104,7 +104,7 @@ def sources(claim: Claim, links: Links) -> str:
         title = links.env.titles[docname].astext() if docname in links.env.titles else docname.split("/")[-1]
         parts.append(link(inline(title), links.page(docname)))
     for name in claim.experiments:
-        parts.append(link(f"<code>{name}</code>", links.code(f"resnetbook.lab.experiments.{name}")))
+        parts.append(link(f"<code>{name}</code>", links.experiment(name)))
     return f'<p class="rb-links">Shown and run in: {", ".join(parts)}</p>' if parts else ""
 
 

@@ -89,6 +89,16 @@ class Links:
         anchor = f"module-{dotted}" if kind in ("module", "package") else dotted
         return self.page(page, anchor)
 
+    def experiment(self, name: str) -> str | None:
+        """Return the address of an experiment's module on the API pages; None where there is none of this name."""
+        known = autoapi_objects(self.env)
+        found = [
+            each
+            for each in known
+            if each.startswith("resnetbook.experiments.") and each.split(".")[3:] == [name]
+        ]
+        return self.code(found[0]) if found else None
+
     @cached_property
     def verdict_pages(self) -> dict[str, list[str]]:
         """Return, for each claim, the notebooks that show its verdict (by the calls in their sources)."""

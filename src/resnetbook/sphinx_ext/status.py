@@ -61,7 +61,7 @@ def record_row(path: Path, links: Links) -> tuple[str, ...]:
         f"{key} {environment[key]}" for key in ("python", "torch", "resnetbook") if key in environment
     )
     return (
-        link(name, links.code(f"resnetbook.lab.experiments.{record['experiment']}")),
+        link(name, links.experiment(record["experiment"])),
         inline(str(record.get("scale", "–"))),
         inline(str(data.get("name") or record.get("variant") or "none")),
         str(len(record.get("seeds", []))),

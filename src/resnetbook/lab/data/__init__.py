@@ -17,6 +17,7 @@ from resnetbook.lab.data.cards import Card, DataFile, attribution, card, cards
 from resnetbook.lab.data.classification import cifar10_jpeg, mednist_small, pneumoniamnist, wbc
 from resnetbook.lab.data.detection import bccd
 from resnetbook.lab.data.digits import digits
+from resnetbook.lab.data.digits import on_canvas as place_on_black
 from resnetbook.lab.data.files import DataMissing, available, cache_dir, fetch, find
 from resnetbook.lab.data.packaged import Picture, dicom, mni152, mni152_tissues, picture
 from resnetbook.lab.data.segmentation import (
@@ -70,6 +71,7 @@ __all__ = [
     "load",
     "mni152",
     "mni152_tissues",
+    "on_canvas",
     "picture",
     "shared",
     "standardise",
@@ -130,3 +132,19 @@ def load(
             split=f"{data.split}; {train_size} of the training images drawn with seed {seed}",
         )
     return standardise(data) if normalise else data
+
+
+def on_canvas(name: str, *, picture: int, canvas: int) -> ImageSet:
+    """Load a set with each image resized to `picture` pixels in the middle of a black `canvas`, standardised.
+
+    Raises:
+        ValueError: the canvas is smaller than the picture, or the set is unknown.
+    """
+    data = load(name, size=picture, normalise=False)
+
+    def place(part: Part) -> Part:
+        return Part(place_on_black(part.images, None, canvas), part.labels)
+
+    return standardise(
+        replace(data, train=place(data.train), validation=place(data.validation), test=place(data.test))
+    )

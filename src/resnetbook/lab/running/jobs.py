@@ -1,0 +1,146 @@
+"""Jobs over processes: each finished job is a file at once, and a failure or a kill costs that job alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from resnetbook.lab._files import write_atomically
+from resnetbook.lab.results import plain
+from resnetbook.lab.running.environment import peak_memory_mb
+from resnetbook.lab.running.experiment import Context
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of an experiment's `run` (with a seed) or `tune` (seed None); its result goes to `file`."""
+
+    function: Callable[..., Any]
+    settings: Any
+    arm: str
+    seed: int | None
+    context: Context
+    file: Path
+
+    def __str__(self) -> str:
+        return f"{self.arm}, {'learning rate' if self.seed is None else f'seed {self.seed}'}"
+
+    def result(self) -> dict[str, Any] | None:
+        """Return what the finished job wrote (values, seconds, peak_memory_mb), None where it has not finished."""
+        try:
+            content: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return content
+
+
+Finished = Callable[[Job, "str | None"], None]
+
+
+def work(jobs: Sequence[Job], workers: int, finished: Finished) -> None:
+    """Run all jobs, `workers` at a time; `finished(job, error)` is told of each one, `error` None where it went well.
+
+    One worker is this process. Several are processes of their own, with one thread each on the CPU.
+    """
+    if workers == 1:
+        for job in jobs:
+            finished(job, _run(job))
+        return
+    waiting, suspects = deque(jobs), []
+    while waiting:
+        suspects += _pool(waiting, workers, finished)
+    # A process that dies takes the pool with it. Alone, each job that was in flight shows whether it is to blame.
+    for job in suspects:
+        if _pool(deque([job]), 1, finished):
+            finished(job, "its process died: killed, or out of memory")
+
+
+def _pool(waiting: deque[Job], workers: int, finished: Finished) -> list[Job]:
+    """Take jobs from `waiting` until none is left or a process dies; return those that were in flight then."""
+    spawn = multiprocessing.get_context("spawn")
+    lifeline, held = spawn.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start, initargs=(lifeline,))
+    running: dict[Future[str | None], Job] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                running[pool.submit(_run, waiting[0])] = waiting[0]
+                waiting.popleft()
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                error = future.result()
+                finished(running.pop(future), error)
+        pool.shutdown()
+    except BrokenProcessPool:
+        return list(running.values())
+    finally:
+        held.close()  # ends what still runs, after an interrupt say
+        pool.shutdown(cancel_futures=True)
+        lifeline.close()
+    return []
+
+
+def _start(lifeline: Connection) -> None:
+    """Prepare a worker: one thread, and an end as soon as the process that holds the lifeline is gone."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+
+    def watch() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            lifeline.recv()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _run(job: Job) -> str | None:
+    """Do one job and write its file; return None, or what went wrong in one line."""
+    started = time.perf_counter()
+    try:
+        job.context.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        with _one_thread(job.context.device):
+            arguments = [job.settings, job.arm, *([] if job.seed is None else [job.seed]), job.context]
+            values = job.function(*arguments)
+        if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+            raise TypeError(
+                f"{job.function.__name__} returned {values!r}, expected a dict of metrics by name"
+            )
+        result = {"arm": job.arm, "seed": job.seed, "values": plain(values)}
+        result |= {"seconds": time.perf_counter() - started}
+        result |= {"peak_memory_mb": peak_memory_mb(job.context.device)}
+        write_atomically(job.file, json.dumps(result, allow_nan=False).encode())
+    except Exception as error:
+        write_atomically(job.file.with_suffix(".error.txt"), traceback.format_exc().encode())
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    job.file.with_suffix(".error.txt").unlink(missing_ok=True)
+    for leftover in job.context.checkpoint.parent.glob(f"{job.context.checkpoint.stem}.*"):
+        leftover.unlink()
+    return None
+
+
+@contextlib.contextmanager
+def _one_thread(device: str) -> Iterator[None]:
+    """Compute with one thread: sums are then the same for any number of workers."""
+    import torch
+
+    before = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    else:
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,257 @@
+"""Run an experiment: jobs (arm, seed) over processes, kept one by one, put together into a record."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from resnetbook.lab import results
+from resnetbook.lab._files import runs_dir, write_atomically
+from resnetbook.lab.running import environment as _environment
+from resnetbook.lab.running import jobs as _jobs
+from resnetbook.lab.running.code import code_hash
+from resnetbook.lab.running.experiment import Context, Experiment
+from resnetbook.lab.running.jobs import Job
+
+
+class ExperimentFailed(RuntimeError):
+    """Some jobs failed; the finished ones are kept, and the next run repeats only the others."""
+
+
+def run(
+    found: Experiment,
+    *,
+    scale: str = "quick",
+    seeds: int = 5,
+    device: str = "auto",
+    changes: Mapping[str, str] | None = None,
+    workers: int | None = None,
+    folder: Path | None = None,
+    runs: Path | None = None,
+    force: bool | None = None,
+    progress: bool = True,
+) -> Path:
+    """Run an experiment and return the path of its record; `results.load` reads it.
+
+    Each arm is tuned once, then run with the seeds 0 to `seeds` - 1. Finished jobs are kept in `runs`, so that a run
+    goes on where it was killed. A record with equal settings, code and at least these seeds is not made again.
+
+    Args:
+        found: the experiment; other processes must be able to import its functions.
+        scale: "live", "quick" or "full".
+        seeds: how many.
+        device: "auto", "cpu" or "cuda".
+        changes: settings to change, as text: {"epochs": "4"}.
+        workers: processes; by default all processors on the CPU, one on a GPU or at scale "live". One is this process.
+        folder: where the record goes: by default `data/results`, or `runs` for a live run or one with changed settings.
+        runs: where unfinished runs are kept: by default `runs/` in a checkout, else the user's cache.
+        force: True makes an existing record again; by default only a live run is.
+        progress: show a bar over the jobs where standard error is a terminal.
+
+    Raises:
+        ValueError: unknown name, scale, setting or device.
+        ExperimentFailed: jobs failed, or this run is already going on in another process.
+    """
+    from resnetbook.lab.training import device as find_device
+
+    settings = found.settings(scale, changes)
+    if seeds < 1 or (workers is not None and workers < 1):
+        raise ValueError(f"seeds={seeds!r}, workers={workers!r}: expected whole numbers of at least 1")
+    kind, code = find_device(device).type, code_hash(found)
+    path = record_path(found, scale=scale, changes=changes, folder=folder, runs=runs)
+    again = scale == "live" if force is None else force
+    if not again and _is_made(path, settings, range(seeds), code):
+        return path
+    if workers is None:
+        workers = 1 if kind != "cpu" or scale == "live" else _environment.processors()
+
+    environment = _environment.describe(kind, workers=workers, code=code)
+    partial = (runs or runs_dir()) / f"{path.stem}-{_key(settings, environment)}"
+    with _alone(partial):
+        unfinished = partial / "unfinished"  # tells a run that was killed from one that is complete
+        if again and (scale == "live" or not unfinished.exists()):
+            shutil.rmtree(partial / "jobs", ignore_errors=True)
+            shutil.rmtree(partial / "checkpoints", ignore_errors=True)
+            (partial / "seconds.json").unlink(missing_ok=True)
+        unfinished.touch()
+        # The data first: where a set is missing no job should start.
+        data = plain_dict(found.data(settings)) if found.data is not None else {}
+        jobs, tuned, seconds = _run_jobs(found, settings, range(seeds), kind, workers, partial, progress)
+        record = _record(found, settings, scale, range(seeds), jobs, tuned, data, environment, seconds)
+        results.write(record, path)
+        unfinished.unlink()
+    return path
+
+
+def record_path(
+    found: Experiment,
+    *,
+    scale: str = "quick",
+    changes: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    runs: Path | None = None,
+) -> Path:
+    """Return where `run` writes the record; it need not exist."""
+    settings = found.settings(scale, changes)
+    variant = getattr(settings, "data", None)
+    standard = dataclasses.asdict(found.standard(scale, variant))
+    changed = {key: value for key, value in dataclasses.asdict(settings).items() if value != standard[key]}
+    changed.pop("data", None)  # the name says it already
+    if folder is None:
+        folder = (runs or runs_dir()) if changed or scale == "live" else results.folder()
+    return folder / results.file_name(found.name, variant, scale, changed)
+
+
+def _run_jobs(
+    found: Experiment,
+    settings: Any,
+    seeds: Sequence[int],
+    device: str,
+    workers: int,
+    folder: Path,
+    progress: bool,
+) -> tuple[list[Job], dict[str, Any], float]:
+    """Run what is not finished yet: first each arm's tuning, then all seeds; return jobs, tuned values and seconds."""
+    arms = tuple(found.arms(settings))
+    clock, errors = _Clock(folder / "seconds.json"), list[str]()
+
+    def job(arm: str, seed: int | None, tuned: Mapping[str, Any]) -> Job:
+        label = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', arm)}-{arms.index(arm)}.{'tune' if seed is None else seed}"
+        context = Context(device, folder / "checkpoints" / f"{label}.pt", False, tuned)
+        function = found.run if seed is not None else found.tune
+        assert function is not None
+        return Job(function, settings, arm, seed, context, folder / "jobs" / f"{label}.json")
+
+    total = len(arms) * (len(seeds) + (found.tune is not None))
+    with tqdm(
+        total=total, unit="job", desc=found.name, disable=None if progress else True, file=sys.stderr
+    ) as bar:
+
+        def finished(done: Job, error: str | None) -> None:
+            if error is not None:
+                errors.append(f"{done}: {error}")
+            clock.save()
+            bar.set_postfix_str(f"{done}{'' if error is None else ' failed'}")
+            bar.update()
+
+        def complete(jobs: list[Job]) -> None:
+            missing = [item for item in jobs if item.result() is None]
+            bar.update(len(jobs) - len(missing))
+            _jobs.work(missing, min(workers, max(1, len(missing))), finished)
+
+        tuning = [job(arm, None, {}) for arm in arms] if found.tune is not None else []
+        complete(tuning)
+        tuned = {item.arm: result["values"] for item in tuning if (result := item.result()) is not None}
+        ready = [arm for arm in arms if found.tune is None or arm in tuned]
+        jobs = [job(arm, seed, tuned.get(arm, {})) for seed in seeds for arm in ready]
+        complete(jobs)
+    if errors:
+        shown = "; ".join(errors[:3])
+        raise ExperimentFailed(
+            f"{found.name}: {len(errors)} of {total} jobs failed ({shown}{'; ...' if len(errors) > 3 else ''}). "
+            "The finished ones are kept: the same command repeats only what failed."
+        )
+    return tuning + jobs, tuned, clock.seconds()
+
+
+def _record(
+    found: Experiment,
+    settings: Any,
+    scale: str,
+    seeds: Sequence[int],
+    jobs: Sequence[Job],
+    tuned: Mapping[str, Any],
+    data: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    seconds: float,
+) -> results.Record:
+    outcomes = {(job.arm, job.seed): job.result() or {} for job in jobs}
+    table: dict[str, dict[str, list[Any]]] = {}
+    for arm in found.arms(settings):
+        by_seed = [outcomes[arm, seed]["values"] for seed in seeds]
+        metrics = dict.fromkeys(metric for values in by_seed for metric in values)
+        table[arm] = {metric: [values.get(metric) for values in by_seed] for metric in metrics}
+    return results.Record(
+        experiment=found.name,
+        variant=getattr(settings, "data", None),
+        scale=scale,
+        settings=dataclasses.asdict(settings),
+        seeds=tuple(seeds),
+        results=table,
+        tuned=tuned,
+        data=data,
+        environment=environment,
+        seconds=round(seconds, 1),
+        peak_memory_mb=round(max(outcome["peak_memory_mb"] for outcome in outcomes.values()), 1),
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+class _Clock:
+    """Wall time of a run over all its sessions, saved after each job."""
+
+    def __init__(self, file: Path):
+        self.file, self.started = file, time.perf_counter()
+        self.before = float(json.loads(file.read_text())) if file.exists() else 0.0
+
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.started
+
+    def save(self) -> None:
+        write_atomically(self.file, json.dumps(self.seconds()).encode())
+
+
+def _is_made(path: Path, settings: Any, seeds: Sequence[int], code: str) -> bool:
+    if not path.is_file():
+        return False
+    record = results.load(path)
+    same = (
+        record.settings == plain_dict(dataclasses.asdict(settings)) and record.environment.get("code") == code
+    )
+    return same and set(seeds) <= set(record.seeds)
+
+
+def plain_dict(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `value` as JSON gives it back: tuples are lists."""
+    result: dict[str, Any] = results.plain(value)
+    return result
+
+
+def _key(settings: Any, environment: Mapping[str, Any]) -> str:
+    """Return what finished jobs must share to stand in one record: settings, code, device, torch."""
+    parts = [dataclasses.asdict(settings), *(environment[name] for name in ("code", "device", "torch"))]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the system lets go of it when the process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as file:
+        if not _lock(file):
+            raise ExperimentFailed(f"{folder.name}: this run is already going on in another process")
+        yield
+
+
+def _lock(file: TextIO) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
