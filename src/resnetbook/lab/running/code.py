@@ -79,11 +79,11 @@ def _statements(tree: ast.Module) -> Iterator[str]:
 class _Bare(ast.NodeTransformer):
     """Takes out imports, docstrings and other lone strings."""
 
-    def visit_Import(self, node: ast.Import) -> ast.AST:
-        return ast.Pass()
+    def visit_Import(self, node: ast.Import) -> None:
+        return None
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
-        return ast.Pass()
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        return None
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

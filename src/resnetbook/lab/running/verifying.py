@@ -108,7 +108,9 @@ def _again(
                 settings,
                 arm,
                 seed,
-                Context(device, Path(folder) / f"{number}.pt", False, record.tuned.get(arm, {})),
+                Context(
+                    device, Path(folder) / "checkpoints" / f"{number}.pt", False, record.tuned.get(arm, {})
+                ),
                 Path(folder) / f"{number}.json",
             )
             for number, arm in enumerate(record.arms)
