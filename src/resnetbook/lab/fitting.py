@@ -1,8 +1,9 @@
-"""Training the arms of an experiment: settings of a training, one arm trained, its rate chosen, one arm measured.
+"""Training the arms of an experiment: settings, the images that a seed draws, one arm trained, scored and measured.
 
 An experiment derives its `Settings` from `Fitting`, says in `network(settings, arm, data)` how an arm is built, and adds its
-own metrics to those of `fit_and_measure`. All arms of an experiment see the same images in the same order; each takes its
-best of `rates`, chosen on validation loss with an extra seed.
+own metrics to those of `fit_and_measure`. Within a seed all arms see the same training images in the same order; seeds differ
+in first weights, order and training images. Each arm takes its best rate twice: the one with the lowest training loss for what
+is read on training images, the one with the lowest validation loss for what is read on test images.
 """
 
 from __future__ import annotations
@@ -10,145 +11,74 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from resnetbook.lab import measuring, training
-from resnetbook.lab.data import ImageSet, load
-from resnetbook.lab.running import Context
+from resnetbook.lab.data import ImageSet, load, redrawn
+from resnetbook.lab.running.experiment import Context
 
-TUNING_SEED = 1000  # one seed more than those that are compared: choosing a learning rate must not see them
-
-Build = Callable[[], nn.Module]
+Build = Callable[[ImageSet], nn.Module]
+READS = ("train_loss", "validation_loss")
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """The set and how long and how an arm is trained. Targets that are never reached count as epochs + 1."""
+    """The set and how long and how an arm is trained; `rates` is the grid from which the runner goes on where it must."""
 
     data: str = "digits"
     size: int = 0  # side in pixels; 0: as stored
-    train_size: int = 0  # training images; 0: all
+    train_size: int = 0  # training images; 0: as many as the set's own split has
     epochs: int = 12
     warmup_epochs: int = 1
     batch_size: int = 64
-    rates: tuple[float, ...] = (0.02, 0.05, 0.15)
+    rates: tuple[float, ...] = (0.015, 0.05, 0.15)
     target_loss: float = 0.1
     target_accuracy: float = 0.95
 
 
-def images_of(settings: Fitting) -> ImageSet:
-    """Load the set at the size and number of training images asked for."""
-    return load(settings.data, size=settings.size or None, train_size=settings.train_size or None)
+@lru_cache(maxsize=2)
+def _stored(name: str, size: int) -> ImageSet:
+    return load(name, size=size or None, normalise=False)
 
 
-def describe(settings: Fitting) -> dict[str, str]:
+def images_of(settings: Any, seed: int) -> ImageSet:
+    """Load the set at the size asked for, with the training images that `seed` draws; test images never change."""
+    return redrawn(_stored(settings.data, settings.size), seed, train_size=settings.train_size or None)
+
+
+def describe(settings: Any) -> dict[str, str]:
     """Return what a record says of its data."""
-    return describe_set(images_of(settings))
+    return describe_set(images_of(settings, 0))
 
 
-def best_rate(settings: Fitting, build: Build, data: ImageSet, context: Context) -> dict[str, Any]:
-    """Choose an arm's learning rate; `build` makes its network from torch's random state."""
-    return best_validation_rate(
-        build,
-        data,
-        settings.rates,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        warmup_epochs=settings.warmup_epochs,
-        device=context.device,
-    )
-
-
-def fit(
-    settings: Fitting,
-    build: Build,
-    data: ImageSet,
-    seed: int,
-    context: Context,
-    callbacks: Sequence[Any] = (),
-) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """Train `build()` with the tuned rate; return it with its rows, which also hold eval_loss and eval_accuracy.
-
-    A training that diverged ends early: the rows that are missing are empty.
-    """
-    training.seed_everything(seed)
-    model = build()
-    rows = train(
-        model,
-        data,
-        epochs=settings.epochs,
-        learning_rate=float(context.tuned["learning_rate"]),
-        batch_size=settings.batch_size,
-        warmup_epochs=settings.warmup_epochs,
-        seed=seed,
-        device=context.device,
-        checkpoint=context.checkpoint,
-        callbacks=(Watch(data, context.device), *callbacks),
-    ).rows
-    return model, [*rows, *[{}] * (settings.epochs - len(rows))]
-
-
-def measure(
-    settings: Fitting, model: nn.Module, rows: Sequence[dict[str, Any]], data: ImageSet, context: Context
-) -> dict[str, Any]:
-    """Return the metrics of a trained arm.
-
-    train_loss, train_accuracy, test_loss, test_accuracy: on the whole part, in eval mode, at the end. gap: training minus
-    test accuracy. train_curve, validation_curve: training loss in eval mode and validation accuracy after each epoch.
-    epochs_to_loss, epochs_to_accuracy: first epoch at the target. mode_gap: how far the training accuracy with batch
-    statistics is from that in eval mode (large: an artefact of batch normalisation). parameters.
-    """
-    losses, accuracies, validation = (
-        [float(row.get(name, math.nan)) for row in rows]
-        for name in ("eval_loss", "eval_accuracy", "validation_accuracy")
-    )
-    test = training.evaluate(model, data.test, device=context.device)
-    return {
-        "train_loss": losses[-1],
-        "train_accuracy": accuracies[-1],
-        "test_loss": test["loss"],
-        "test_accuracy": test["accuracy"],
-        "gap": accuracies[-1] - test["accuracy"],
-        "train_curve": losses,
-        "validation_curve": validation,
-        "epochs_to_loss": first_epoch(losses, lambda value: value <= settings.target_loss),
-        "epochs_to_accuracy": first_epoch(validation, lambda value: value >= settings.target_accuracy),
-        "mode_gap": measuring.mode_gap(model, data.train),
-        "parameters": float(sum(p.numel() for p in model.parameters())),
-    }
-
-
-def fit_and_measure(
-    settings: Fitting, build: Build, data: ImageSet, seed: int, context: Context
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Train an arm and return the network with its metrics."""
-    model, rows = fit(settings, build, data, seed, context)
-    return model, measure(settings, model, rows, data, context)
+def describe_set(data: ImageSet) -> dict[str, str]:
+    """Return what a record says of a set."""
+    return {"name": data.name, "checksum": data.checksum, "split": data.split}
 
 
 def train(
     model: nn.Module,
     data: ImageSet,
+    settings: Any,
     *,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
+    rate: float,
     seed: int,
     device: str = "auto",
-    warmup_epochs: int = 0,
     schedule: str = "step",
     checkpoint: Path | None = None,
     callbacks: Sequence[Any] = (),
 ) -> training.History:
     """Train `model` in place on `data.train` with SGD and return the history, validation in every epoch."""
-    settings = training.Settings(
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        warmup_epochs=warmup_epochs,
+    how = training.Settings(
+        epochs=settings.epochs,
+        learning_rate=rate,
+        batch_size=settings.batch_size,
+        warmup_epochs=settings.warmup_epochs,
         schedule=schedule,
         seed=seed,
         device=device,
@@ -157,40 +87,114 @@ def train(
         model,
         data.train,
         data.validation,
-        settings=settings,
+        settings=how,
         checkpoint=checkpoint,
         callbacks=callbacks,
         progress=False,
     )
 
 
-def lowest(rates: Sequence[float], score: Callable[[float], float]) -> dict[str, Any]:
-    """Return the learning rate with the lowest score; a score that is no number counts as infinite.
+def score(settings: Any, build: Build, seed: int, context: Context) -> dict[str, float]:
+    """Train at the rate that is tried; return what may choose it: training loss (in eval mode) and validation loss."""
+    data = images_of(settings, seed)
+    training.seed_everything(seed)
+    model = build(data)
+    rate = float(context.tuned["learning_rate"])
+    history = train(model, data, settings, rate=rate, seed=seed, device=context.device)
+    if history.diverged:
+        return dict.fromkeys(READS, math.nan)
+    found = (training.evaluate(model, part, device=context.device) for part in (data.train, data.validation))
+    return dict(zip(READS, (each["loss"] for each in found), strict=True))
 
-    Ties go to the rate that stands first in `rates`.
+
+def rate_for(reads: str, context: Context) -> float:
+    """Return the rate that was chosen by `reads` ("train_loss" or "validation_loss"), or the only one there is."""
+    return float(context.tuned.get("chosen", {}).get(reads, context.tuned["learning_rate"]))
+
+
+def fit(
+    settings: Any,
+    build: Build,
+    data: ImageSet,
+    seed: int,
+    context: Context,
+    *,
+    reads: str = "validation_loss",
+    callbacks: Sequence[Any] = (),
+) -> tuple[nn.Module, list[dict[str, Any]]]:
+    """Train `build(data)` with the rate chosen by `reads`; return it with its rows, which hold eval_loss and eval_accuracy.
+
+    A training that diverged ends early: the rows that are missing are empty.
     """
-    if not rates:
-        raise ValueError("rates is empty: expected at least one learning rate")
-    scores = [value if math.isfinite(value) else math.inf for value in map(score, rates)]
-    best = min(range(len(rates)), key=lambda index: scores[index])
+    training.seed_everything(seed)
+    model = build(data)
+    rows = train(
+        model,
+        data,
+        settings,
+        rate=rate_for(reads, context),
+        seed=seed,
+        device=context.device,
+        checkpoint=context.checkpoint_for(reads),
+        callbacks=(Watch(data, context.device), *callbacks),
+    ).rows
+    return model, [*rows, *[{}] * (settings.epochs - len(rows))]
+
+
+def trained_metrics(settings: Any, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the rows of a training say, all in eval mode on the whole training part.
+
+    train_loss, train_accuracy: at the end. train_curve, validation_curve: training loss and validation accuracy after each
+    epoch. epochs_to_loss, epochs_to_accuracy: first epoch at the target, restricted to the epochs trained; the companions
+    epochs_to_loss_reached and epochs_to_accuracy_reached are 1 where the target was reached, else 0.
+    """
+    losses, accuracies, validation = (
+        [float(row.get(name, math.nan)) for row in rows]
+        for name in ("eval_loss", "eval_accuracy", "validation_accuracy")
+    )
     return {
-        "learning_rate": rates[best],
-        "rates": list(rates),
-        "scores": [value if math.isfinite(value) else None for value in scores],
+        "train_loss": losses[-1],
+        "train_accuracy": accuracies[-1],
+        "train_curve": losses,
+        "validation_curve": validation,
+        **first_epoch("epochs_to_loss", losses, lambda value: value <= settings.target_loss),
+        **first_epoch("epochs_to_accuracy", validation, lambda value: value >= settings.target_accuracy),
     }
 
 
-def best_validation_rate(
-    build: Callable[[], nn.Module], data: ImageSet, rates: Sequence[float], **how: Any
-) -> dict[str, Any]:
-    """Train `build()` once for each rate with the tuning seed; the lowest last validation loss wins."""
+def tested_metrics(model: nn.Module, data: ImageSet, device: str) -> dict[str, Any]:
+    """Return test_loss, test_accuracy and each test image's outcome (`outcomes`, for the interval over images)."""
+    found = training.evaluate(model, data.test, device=device)
+    right = measuring.right(model, data.test.images, data.test.labels)
+    return {
+        "test_loss": found["loss"],
+        "test_accuracy": float(right.float().mean()),
+        "outcomes": {"test_accuracy": right},
+    }
 
-    def score(rate: float) -> float:
-        training.seed_everything(TUNING_SEED)
-        history = train(build(), data, learning_rate=rate, seed=TUNING_SEED, **how)
-        return float(history.rows[-1]["validation_loss"])
 
-    return lowest(rates, score)
+def fit_and_measure(
+    settings: Any, build: Build, seed: int, context: Context, *, callbacks: Sequence[Any] = ()
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train an arm; return the network of the validation loss's rate and the arm's metrics.
+
+    Beside `trained_metrics` (of the training loss's rate) and `tested_metrics` (of the validation loss's rate): gap, training
+    minus test accuracy of the latter; mode_gap, how far its training accuracy with batch statistics is from that in eval mode
+    (large: an artefact of batch normalisation); parameters. Where both rates are one, one training serves both.
+    """
+    data = images_of(settings, seed)
+    model, rows = fit(settings, build, data, seed, context, callbacks=callbacks)
+    tested = tested_metrics(model, data, context.device)
+    gap = float(rows[-1].get("eval_accuracy", math.nan)) - tested["test_accuracy"]
+    if rate_for(READS[0], context) != rate_for(READS[1], context):
+        _, rows = fit(settings, build, data, seed, context, reads=READS[0])
+    return model, {
+        **trained_metrics(settings, rows),
+        **tested,
+        "gap": gap,
+        "mode_gap": measuring.mode_gap(model, data.train),
+        "parameters": float(sum(p.numel() for p in model.parameters())),
+    }
 
 
 class Watch:
@@ -205,11 +209,11 @@ class Watch:
         row["eval_loss"], row["eval_accuracy"] = found["loss"], found["accuracy"]
 
 
-def first_epoch(values: Sequence[float], reached: Any) -> float:
-    """Return the number of the first epoch whose value is `reached`, or the number of epochs + 1."""
-    return float(next((i for i, value in enumerate(values, 1) if reached(value)), len(values) + 1))
+def first_epoch(name: str, values: Sequence[float], reached: Callable[[float], bool]) -> dict[str, float]:
+    """Return the first epoch whose value is `reached` as `name`, and whether there was one as `name`_reached.
 
-
-def describe_set(data: ImageSet) -> dict[str, str]:
-    """Return what a record says of its data."""
-    return {"name": data.name, "checksum": data.checksum, "split": data.split}
+    Where there is none the time is restricted to the epochs that were trained: its mean is the area under the curve of those
+    that have not reached the target yet, up to there.
+    """
+    epoch = next((number for number, value in enumerate(values, 1) if reached(value)), None)
+    return {name: float(epoch or len(values)), f"{name}_reached": float(epoch is not None)}

@@ -45,13 +45,18 @@ def logits(model: nn.Module, images: Tensor, *, batch_size: int = 256) -> Tensor
     return torch.cat([model(batch.to(device)).cpu() for batch in images.split(batch_size)])
 
 
-def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the share of right answers in eval mode."""
+def right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return for each image whether it is classified rightly in eval mode, shape (N,), bool."""
     was_training = model.training
     model.eval()
-    right = (logits(model, images).argmax(1) == labels).float().mean().item()
+    found = logits(model, images).argmax(1) == labels
     model.train(was_training)
-    return right
+    return found
+
+
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Return the share of right answers in eval mode."""
+    return right(model, images, labels).float().mean().item()
 
 
 def mode_gap(model: nn.Module, part: Part) -> float:
@@ -61,29 +66,36 @@ def mode_gap(model: nn.Module, part: Part) -> float:
     return abs(accuracy(model, part.images, part.labels) - with_batch)
 
 
-def mean_accuracy(model: nn.Module, part: Part, changes: Sequence[Callable[[Tensor], Tensor]]) -> float:
-    """Return the mean accuracy over changes of the same size (left and right, say)."""
-    return sum(accuracy(model, change(part.images), part.labels) for change in changes) / len(changes)
+def right_under(model: nn.Module, part: Part, changes: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+    """Return for each image the share of changes (left and right, say) under which it is classified rightly, (N,)."""
+    return torch.stack([right(model, change(part.images), part.labels).float() for change in changes]).mean(0)
 
 
-def shift_curve(model: nn.Module, part: Part, pixels: Sequence[int]) -> list[float]:
-    """Return the accuracy for each shift, the mean over left, right, up and down."""
+def shifts(by: int) -> list[Callable[[Tensor], Tensor]]:
+    """Return the four moves of an image by `by` pixels: right, left, down, up."""
     return [
-        mean_accuracy(
-            model,
-            part,
-            [
-                partial(transforms.shift, dy=down * by, dx=right * by)
-                for right, down in ((1, 0), (-1, 0), (0, 1), (0, -1))
-            ],
-        )
-        for by in pixels
+        partial(transforms.shift, dy=down * by, dx=right * by)
+        for right, down in ((1, 0), (-1, 0), (0, 1), (0, -1))
     ]
 
 
-def kept(curve: Sequence[float], clean: float) -> float:
-    """Return the mean of accuracy under the change over clean accuracy: 1 means nothing is lost."""
-    return sum(curve) / len(curve) / clean if clean > 0 else math.nan
+def kept(under: Tensor, clean: Tensor) -> tuple[float, Tensor]:
+    """Return the accuracy kept under a change, and each image's contribution to it.
+
+    Args:
+        under: (N,) share of right answers of each image under the change.
+        clean: (N,) right answers on the image as it is.
+
+    Returns:
+        mean(under) / mean(clean), and (N,) contributions that have it as their mean: the ratio's first-order expansion,
+        from which its interval over images is taken.
+    """
+    changed, base = under.double(), clean.double()
+    whole = base.mean()
+    if whole == 0:
+        return math.nan, torch.full_like(base, math.nan)
+    ratio = changed.mean() / whole
+    return float(ratio), ratio + (changed - ratio * base) / whole
 
 
 def seconds_per_step(

@@ -6,6 +6,7 @@ verdict is computed from. It holds no path and no host name. A metric that is no
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
@@ -22,7 +23,8 @@ from resnetbook.lab._files import cache_dir, checkout, write_atomically
 if TYPE_CHECKING:
     import numpy as np
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)
 
 
 class RecordMissing(FileNotFoundError):
@@ -48,6 +50,9 @@ class Record:
     seeds: tuple[int, ...]
     results: Mapping[str, Mapping[str, list[Any]]]
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    outcomes: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)  # see `pack`
+    images: Mapping[str, Any] = field(default_factory=dict)  # count of test images, groups where there are patients
+    registration: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = math.nan  # wall time of the run, over all its sessions
@@ -182,8 +187,8 @@ def load(path: Path) -> Record:
 def _load(path: Path, _stamp: int) -> Record:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']!r}, expected {SCHEMA}")
+        if content["schema"] not in READABLE:
+            raise ValueError(f"schema {content['schema']!r}, expected one of {READABLE}")
         known = {f.name for f in fields(Record)}
         record = Record(**{key: value for key, value in content.items() if key in known and value is not None}
                         | {"variant": content["variant"], "seeds": tuple(content["seeds"])})  # fmt: skip
@@ -197,9 +202,25 @@ def _load(path: Path, _stamp: int) -> Record:
 
 def write(record: Record, path: Path) -> Path:
     """Write `record` to `path` atomically, with stable order and one metric a line, and return `path`."""
-    content = {"schema": SCHEMA, **{key: plain(value) for key, value in asdict(record).items()}}
+    # A record of the first form stays one: it was not made under the rules of the second.
+    schema = SCHEMA if record.registration else 1
+    content = {"schema": schema, **{key: plain(value) for key, value in asdict(record).items() if value != {}}}
     write_atomically(path, (_dump(content) + "\n").encode())
     return path
+
+
+def pack(rows: Sequence[Any]) -> dict[str, str]:
+    """Return each test image's outcome for each seed as text: bits where all are 0 or 1, else half-precision numbers.
+
+    Args:
+        rows: (seeds, images), numbers.
+    """
+    import numpy as np
+
+    table = np.asarray(rows, dtype=float)
+    if np.isin(table, (0.0, 1.0)).all():
+        return {"bits": base64.b64encode(np.packbits(table.astype(bool)).tobytes()).decode()}
+    return {"halves": base64.b64encode(table.astype("<f2").tobytes()).decode()}
 
 
 def provenance(record: Record) -> str:

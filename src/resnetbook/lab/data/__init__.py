@@ -20,6 +20,7 @@ from resnetbook.lab.data.digits import digits
 from resnetbook.lab.data.digits import on_canvas as place_on_black
 from resnetbook.lab.data.files import DataMissing, available, cache_dir, fetch, find
 from resnetbook.lab.data.packaged import Picture, dicom, mni152, mni152_tissues, picture
+from resnetbook.lab.data.redrawing import redrawn
 from resnetbook.lab.data.segmentation import (
     chase_db1,
     dsb2018_fluo,
@@ -73,6 +74,7 @@ __all__ = [
     "mni152_tissues",
     "on_canvas",
     "picture",
+    "redrawn",
     "shared",
     "standardise",
     "standardise_each",

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 SCALES = ("live", "quick", "full")
+SEEDS: Mapping[str, int] = {"live": 2, "quick": 12, "full": 5}
 
 
 @dataclass(frozen=True)
 class Context:
     """What a job is given beside its settings, arm and seed.
 
-    `device` is "cpu" or "cuda"; `checkpoint` a file of this job's own for `fit`; `tuned` what the arm's `tune` returned.
+    `device` is "cpu" or "cuda"; `checkpoint` a file of this job's own for `fit`; `tuned` what was chosen for the arm.
     """
 
     device: str
@@ -39,11 +40,18 @@ class Experiment:
         claims: ids of the claims it decides, e.g. ("C03",).
         scales: settings (a frozen dataclass) for "live", "quick" and "full", or for some of them.
         arms: function of the settings: the names of the arms.
-        run: function of (settings, arm, seed, context): metrics of this job, numbers or lists of numbers.
-        tune: function of (settings, arm, context), run once for each arm before its seeds; its dict is `context.tuned`.
-        data: function of the settings: name, checksum and split of the data, for the record.
+        run: function of (settings, arm, seed, context): metrics of this job, numbers or lists of numbers; under "outcomes" a
+            dict of each test image's share in a metric, by the metric's name.
+        score: function of (settings, arm, seed, context), for arms with a learning rate to choose: what the rate in
+            `context.tuned` scores, a dict of numbers of which lower is better. The runner tries `settings.rates` with three
+            seeds of its own, goes on beyond an edge, and gives `run` the best for each name as `context.tuned["chosen"]`, the
+            best for the first as `context.tuned["learning_rate"]`.
+        tuned_arms: function of the settings: the arms that have a rate to choose; all of them by default.
+        data: function of the settings: name, checksum and split of the data, for the record; under "groups" the patient of
+            each test image where there are patients.
         variants: further data sets at a scale, e.g. {"quick": (Settings(data="wbc", size=32),)}: what
             `--set data=wbc` then means. Runs with any other change are kept apart from the book's records.
+        seeds: the registered number of seeds at each scale.
         timed: parts of the names of metrics that are times of the machine, which no repeat gives again to the digit.
     """
 
@@ -53,9 +61,11 @@ class Experiment:
     scales: Mapping[str, Any]
     arms: Callable[[Any], Sequence[str]]
     run: Callable[[Any, str, int, Context], Mapping[str, Any]]
-    tune: Callable[[Any, str, Context], Mapping[str, Any]] | None = None
+    score: Callable[[Any, str, int, Context], Mapping[str, float]] | None = None
+    tuned_arms: Callable[[Any], Sequence[str]] | None = None
     data: Callable[[Any], Mapping[str, Any]] | None = None
     variants: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=lambda: SEEDS)
     timed: tuple[str, ...] = ("second", "time", "step_ratio")
 
     @property

@@ -26,17 +26,18 @@ from resnetbook.lab.running.experiment import Context
 
 @dataclass(frozen=True)
 class Job:
-    """One call of an experiment's `run` (with a seed) or `tune` (seed None); its result goes to `file`."""
+    """One call of an experiment's `run` or `score`; its result goes to `file`. `trial` names the rate that is tried."""
 
     function: Callable[..., Any]
     settings: Any
     arm: str
-    seed: int | None
+    seed: int
     context: Context
     file: Path
+    trial: str = ""
 
     def __str__(self) -> str:
-        return f"{self.arm}, {'learning rate' if self.seed is None else f'seed {self.seed}'}"
+        return f"{self.arm}, {self.trial}seed {self.seed}"
 
     def result(self) -> dict[str, Any] | None:
         """Return what the finished job wrote (values, seconds, peak_memory_mb), None where it has not finished."""
@@ -111,8 +112,7 @@ def _run(job: Job) -> str | None:
     try:
         job.context.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         with _one_thread(job.context.device):
-            arguments = [job.settings, job.arm, *([] if job.seed is None else [job.seed]), job.context]
-            values = job.function(*arguments)
+            values = job.function(job.settings, job.arm, job.seed, job.context)
         if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
             raise TypeError(
                 f"{job.function.__name__} returned {values!r}, expected a dict of metrics by name"

@@ -21,9 +21,13 @@ from resnetbook.lab import results
 from resnetbook.lab._files import runs_dir, write_atomically
 from resnetbook.lab.running import environment as _environment
 from resnetbook.lab.running import jobs as _jobs
+from resnetbook.lab.running import registration, tuning
 from resnetbook.lab.running.code import code_hash
 from resnetbook.lab.running.experiment import Context, Experiment
 from resnetbook.lab.running.jobs import Job
+
+
+FIRST_SEED = 100  # below it are seeds that were seen before version 2 of the ledger, and those that choose rates
 
 
 class ExperimentFailed(RuntimeError):
@@ -34,7 +38,7 @@ def run(
     found: Experiment,
     *,
     scale: str = "quick",
-    seeds: int = 5,
+    seeds: int | None = None,
     device: str = "auto",
     changes: Mapping[str, str] | None = None,
     workers: int | None = None,
@@ -45,13 +49,14 @@ def run(
 ) -> Path:
     """Run an experiment and return the path of its record; `results.load` reads it.
 
-    Each arm is tuned once, then run with the seeds 0 to `seeds` - 1. Finished jobs are kept in `runs`, so that a run
-    goes on where it was killed. A record with equal settings, code and at least these seeds is not made again.
+    Each arm's learning rate is chosen (`tuning`), then it is run with the seeds 100, 101, ... (0, 1, ... at scale "live").
+    Finished jobs are kept in `runs`, so that a run goes on where it was killed. A record with equal settings and at least
+    these seeds is not made again; where the code has changed since, `verify` tells whether it still holds.
 
     Args:
         found: the experiment; other processes must be able to import its functions.
         scale: "live", "quick" or "full".
-        seeds: how many.
+        seeds: how many; by default as many as the experiment registers.
         device: "auto", "cpu" or "cuda".
         changes: settings to change, as text: {"epochs": "4"}.
         workers: processes; by default all processors on the CPU, one on a GPU or at scale "live". One is this process.
@@ -61,19 +66,25 @@ def run(
         progress: show a bar over the jobs where standard error is a terminal.
 
     Raises:
-        ValueError: unknown name, scale, setting or device.
+        ValueError: unknown scale, setting or device; or a record of the book is asked for from a tree whose code is not
+            committed, or before a decision that reads it.
         ExperimentFailed: jobs failed, or this run is already going on in another process.
     """
     from resnetbook.lab.training import device as find_device
 
     settings = found.settings(scale, changes)
-    if seeds < 1 or (workers is not None and workers < 1):
+    count = found.seeds[scale] if seeds is None else seeds
+    if count < 1 or (workers is not None and workers < 1):
         raise ValueError(f"seeds={seeds!r}, workers={workers!r}: expected whole numbers of at least 1")
+    first = 0 if scale == "live" else FIRST_SEED
+    numbers = range(first, first + count)
     kind, code = find_device(device).type, code_hash(found)
     path = record_path(found, scale=scale, changes=changes, folder=folder, runs=runs)
     again = scale == "live" if force is None else force
-    if not again and _is_made(path, settings, range(seeds), code):
+    if not again and _is_made(path, settings, numbers):
         return path
+    standard = folder is None and path.parent == results.folder()
+    registered = registration.of(found, getattr(settings, "data", None), scale, standard=standard)
     if workers is None:
         workers = 1 if kind != "cpu" or scale == "live" else _environment.processors()
 
@@ -88,8 +99,10 @@ def run(
         unfinished.touch()
         # The data first: where a set is missing no job should start.
         data = plain_dict(found.data(settings)) if found.data is not None else {}
-        jobs, tuned, seconds = _run_jobs(found, settings, range(seeds), kind, workers, partial, progress)
-        record = _record(found, settings, scale, range(seeds), jobs, tuned, data, environment, seconds)
+        jobs, tuned, seconds = _run_jobs(found, settings, numbers, kind, workers, partial, progress)
+        record = _record(
+            found, settings, scale, numbers, jobs, tuned, data, environment, registered, seconds
+        )
         results.write(record, path)
         unfinished.unlink()
     return path
@@ -123,20 +136,22 @@ def _run_jobs(
     folder: Path,
     progress: bool,
 ) -> tuple[list[Job], dict[str, Any], float]:
-    """Run what is not finished yet: first each arm's tuning, then all seeds; return jobs, tuned values and seconds."""
+    """Run what is not finished yet: first each arm's trials, then all seeds; return jobs, tuned values and seconds."""
     arms = tuple(found.arms(settings))
     clock, errors = _Clock(folder / "seconds.json"), list[str]()
 
-    def job(arm: str, seed: int | None, tuned: Mapping[str, Any]) -> Job:
-        label = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', arm)}-{arms.index(arm)}.{'tune' if seed is None else seed}"
+    def job(arm: str, seed: int, tuned: Mapping[str, Any], rate: float | None = None) -> Job:
+        part = f"{seed}" if rate is None else f"{seed}.rate-{rate:g}"
+        label = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', arm)}-{arms.index(arm)}.{part}"
         context = Context(device, folder / "checkpoints" / f"{label}.pt", False, tuned)
-        function = found.run if seed is not None else found.tune
+        function = found.run if rate is None else found.score
         assert function is not None
-        return Job(function, settings, arm, seed, context, folder / "jobs" / f"{label}.json")
+        trial = "" if rate is None else f"rate {rate:g}, "
+        return Job(function, settings, arm, seed, context, folder / "jobs" / f"{label}.json", trial)
 
-    total = len(arms) * (len(seeds) + (found.tune is not None))
+    silent = None if progress else True
     with tqdm(
-        total=total, unit="job", desc=found.name, disable=None if progress else True, file=sys.stderr
+        total=len(arms) * len(seeds), unit="job", desc=found.name, disable=silent, file=sys.stderr
     ) as bar:
 
         def finished(done: Job, error: str | None) -> None:
@@ -151,19 +166,30 @@ def _run_jobs(
             bar.update(len(jobs) - len(missing))
             _jobs.work(missing, min(workers, max(1, len(missing))), finished)
 
-        tuning = [job(arm, None, {}) for arm in arms] if found.tune is not None else []
-        complete(tuning)
-        tuned = {item.arm: result["values"] for item in tuning if (result := item.result()) is not None}
-        ready = [arm for arm in arms if found.tune is None or arm in tuned]
+        def score(trials: list[tuple[str, float, int]]) -> dict[tuple[str, float, int], dict[str, float | None]]:
+            bar.total += len(trials)
+            jobs = {
+                (arm, rate, seed): job(arm, seed, {"learning_rate": rate}, rate) for arm, rate, seed in trials
+            }
+            complete(list(jobs.values()))
+            return {key: found["values"] for key, item in jobs.items() if (found := item.result()) is not None}
+
+        tuned = {}
+        if found.score is not None:
+            to_tune = found.tuned_arms(settings) if found.tuned_arms is not None else arms
+            tuned = tuning.tune(dict.fromkeys(to_tune, tuple(settings.rates)), score)
+            ready = [arm for arm in arms if arm in tuned or arm not in to_tune]
+        else:
+            ready = list(arms)
         jobs = [job(arm, seed, tuned.get(arm, {})) for seed in seeds for arm in ready]
         complete(jobs)
     if errors:
         shown = "; ".join(errors[:3])
         raise ExperimentFailed(
-            f"{found.name}: {len(errors)} of {total} jobs failed ({shown}{'; ...' if len(errors) > 3 else ''}). "
+            f"{found.name}: {len(errors)} of {bar.total} jobs failed ({shown}{'; ...' if len(errors) > 3 else ''}). "
             "The finished ones are kept: the same command repeats only what failed."
         )
-    return tuning + jobs, tuned, clock.seconds()
+    return jobs, tuned, clock.seconds()
 
 
 def _record(
@@ -175,14 +201,25 @@ def _record(
     tuned: Mapping[str, Any],
     data: Mapping[str, Any],
     environment: Mapping[str, Any],
+    registered: Mapping[str, Any],
     seconds: float,
 ) -> results.Record:
-    outcomes = {(job.arm, job.seed): job.result() or {} for job in jobs}
+    done = {(job.arm, job.seed): job.result() or {} for job in jobs}
     table: dict[str, dict[str, list[Any]]] = {}
+    outcomes: dict[str, dict[str, dict[str, str]]] = {}
+    images: set[int] = set()
     for arm in found.arms(settings):
-        by_seed = [outcomes[arm, seed]["values"] for seed in seeds]
+        by_seed = [dict(done[arm, seed]["values"]) for seed in seeds]
+        by_image = [values.pop("outcomes", {}) for values in by_seed]
         metrics = dict.fromkeys(metric for values in by_seed for metric in values)
         table[arm] = {metric: [values.get(metric) for values in by_seed] for metric in metrics}
+        for metric in by_image[0]:
+            rows = [each[metric] for each in by_image]
+            images |= {len(row) for row in rows}
+            outcomes.setdefault(arm, {})[metric] = results.pack(rows)
+    if len(images) > 1:
+        raise ExperimentFailed(f"{found.name}: outcomes of {sorted(images)} test images, expected one number")
+    about = {"count": images.pop(), "groups": data.get("groups")} if images else {}
     return results.Record(
         experiment=found.name,
         variant=getattr(settings, "data", None),
@@ -191,10 +228,13 @@ def _record(
         seeds=tuple(seeds),
         results=table,
         tuned=tuned,
-        data=data,
+        outcomes=outcomes,
+        images=about,
+        registration=registered,
+        data={key: value for key, value in data.items() if key != "groups"},
         environment=environment,
         seconds=round(seconds, 1),
-        peak_memory_mb=round(max(outcome["peak_memory_mb"] for outcome in outcomes.values()), 1),
+        peak_memory_mb=round(max(each["peak_memory_mb"] for each in done.values()), 1),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
@@ -213,13 +253,11 @@ class _Clock:
         write_atomically(self.file, json.dumps(self.seconds()).encode())
 
 
-def _is_made(path: Path, settings: Any, seeds: Sequence[int], code: str) -> bool:
+def _is_made(path: Path, settings: Any, seeds: Sequence[int]) -> bool:
     if not path.is_file():
         return False
     record = results.load(path)
-    same = (
-        record.settings == plain_dict(dataclasses.asdict(settings)) and record.environment.get("code") == code
-    )
+    same = record.settings == plain_dict(dataclasses.asdict(settings)) and bool(record.registration)
     return same and set(seeds) <= set(record.seeds)
 
 
