@@ -138,7 +138,7 @@ def test_the_ledger_holds_all_claims_and_computes_its_totals(html):
 
     page = soup(html / "book/claims_ledger.html")
     shown = {card["id"]: card for card in page.select("article.rb-card")}
-    assert len(shown) == len(survey.claims()) == 94
+    assert len(shown) == len(survey.claims()) == 97
     for claim in survey.claims():
         badge = shown[f"claim-{claim.id.lower()}"].select_one(".rb-head .rb-verdict").get_text()
         assert badge == survey.verdict(claim, "quick").status, claim.id

@@ -34,8 +34,8 @@ def test_every_reference_of_a_method_exists():
         assert set(method.references) | set(method.corrected) <= known, method.id
 
 
-def test_claims_are_c01_to_c86_and_a1_to_a8():
-    wanted = [f"C{number:02d}" for number in range(1, 87)] + [f"A{number}" for number in range(1, 9)]
+def test_claims_are_c01_to_c89_and_a1_to_a8():
+    wanted = [f"C{number:02d}" for number in range(1, 90)] + [f"A{number}" for number in range(1, 9)]
     assert [claim.id for claim in survey.claims()] == wanted
 
 
@@ -54,8 +54,8 @@ def test_every_testable_claim_says_how_it_would_be_refuted():
             assert claim.evidence, claim.id
 
 
-def test_errata_are_e1_to_e24_and_their_links_exist():
-    assert [erratum.id for erratum in survey.errata()] == [f"E{number}" for number in range(1, 25)]
+def test_errata_are_e1_to_e25_and_their_links_exist():
+    assert [erratum.id for erratum in survey.errata()] == [f"E{number}" for number in range(1, 26)]
     methods = {method.id for method in survey.methods()}
     claims = {claim.id for claim in survey.claims()}
     for erratum in survey.errata():
@@ -113,31 +113,84 @@ def test_unique_refuses_a_repeated_id():
         load.unique([term, term], "glossary.toml")
 
 
+DECISION = {
+    "label": "x",
+    "record": {"experiment": "e"},
+    "rule": "better",
+    "unit": "difference",
+    "metric": "m",
+    "a": "a",
+    "b": "b",
+    "margin": "share",
+}
+EXACT = {"rule": "exact", "unit": None, "b": None, "margin": None, "op": "==", "value": 0.0}
+NUMBER = {"margin": 0.1, "why_margin": "because"}
+
+
+def changed(change):
+    row = {**DECISION, **change}
+    return load.decision({key: value for key, value in row.items() if value is not None}, "here")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        EXACT,
+        NUMBER,
+        {"margin": 0.0, "why_margin": "because"},
+        {"b": None, "bound": 0.0},
+        {"unit": "ratio", "margin": "ratio", "rule": "equal"},
+        {"unit": "ratio", "rule": "not_worse", **NUMBER},
+        {"reading": "digits", "part_of": "data"},
+    ],
+)
+def test_a_decision_of_every_form_is_read(change):
+    assert changed(change).experiment == "e"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rule": "better"}, "rule 'better', expected one of"),
-        ({"b": None}, "rule 'difference' needs 'b'"),
-        ({"rule": "exact"}, "rule 'exact' needs 'op'"),
-        ({"rule": "exact", "op": "<", "value": 1.0}, "op '<', expected"),
-        ({"rule": "bound"}, "rule 'bound' needs 'bound'"),
-        ({"better": "larger"}, "better 'larger', expected 'higher' or 'lower'"),
+        ({"rule": "difference"}, "rule 'difference', expected one of"),
+        ({"b": None}, "expected one of 'b'"),
+        ({"bound": 0.0}, "expected one of 'b'"),
+        ({"unit": None}, "unit None, expected one of"),
+        ({"unit": "log"}, "unit 'log', expected one of"),
+        ({"margin": None}, "margin None, expected"),
+        ({"margin": "ratio"}, "margin 'ratio' does not belong to unit 'difference'"),
+        ({"margin": "shares"}, "margin 'shares' does not belong"),
+        ({"unit": "ratio"}, "margin 'share' does not belong to unit 'ratio'"),
+        ({"margin": 0.1}, "'why_margin' is needed"),
+        ({"why_margin": "because"}, "'why_margin' belongs to a margin that is a number"),
+        ({**NUMBER, "margin": -0.1}, "margin -0.1, expected"),
+        ({**NUMBER, "margin": True}, "margin True, expected"),
+        ({**NUMBER, "margin": float("nan")}, "margin nan, expected"),
+        ({**NUMBER, "margin": 0.0, "rule": "equal"}, "margin 0, expected more for rule 'equal'"),
+        ({**NUMBER, "unit": "ratio", "b": None, "bound": 0.0}, "bound 0.0, expected a positive number"),
+        ({**EXACT, "op": None}, "op None, expected"),
+        ({**EXACT, "op": "<"}, "op '<', expected"),
+        ({**EXACT, "value": None}, "rule 'exact' needs 'value'"),
+        ({**EXACT, "margin": "share"}, "rule 'exact' has no 'margin'"),
+        ({**EXACT, "unit": "ratio"}, "rule 'exact' has no 'unit'"),
+        ({"op": "=="}, "'op' and 'value' belong to rule 'exact'"),
+        ({"better": "larger"}, "better 'larger', expected one of"),
+        ({"part_of": "set"}, "part_of 'set', expected one of"),
+        ({"scale": "live"}, "scale 'live', expected one of"),
         ({"metrik": "x"}, "unknown key 'metrik'"),
     ],
 )
 def test_a_decision_that_cannot_be_applied_is_refused(change, message):
-    row = {
-        "label": "x",
-        "record": {"experiment": "e"},
-        "rule": "difference",
-        "metric": "m",
-        "a": "a",
-        "b": "b",
-    }
-    assert load.decision(row, "here").experiment == "e"
-    row = {key: value for key, value in {**row, **change}.items() if value is not None}
     with pytest.raises(ValueError, match=message):
-        load.decision(row, "here")
+        changed(change)
+
+
+def test_a_margin_has_its_number_at_each_scale():
+    assert [changed({}).margin_at(scale) for scale in ("quick", "full")] == [0.01, 0.005]
+    ratio = changed({"unit": "ratio", "margin": "ratio"})
+    assert [ratio.margin_at(scale) for scale in ("quick", "full")] == [0.1, 0.1]
+    assert changed(NUMBER).margin_at("full") == 0.1
+    assert changed(EXACT).margin_at("quick") is None
 
 
 def test_the_map_imports_neither_torch_nor_scipy():

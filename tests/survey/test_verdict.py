@@ -14,8 +14,10 @@ LOW = [0.90, 0.91, 0.92, 0.90, 0.91]
 HIGH = [0.95, 0.97, 0.96, 0.95, 0.96]
 
 
-def decision(rule="difference", **changes):
+def decision(rule="better", **changes):
     row = {"label": "a better than b", "experiment": "demo", "rule": rule, "metric": "m", "a": "a", "b": "b"}
+    if rule != "exact":
+        row |= {"unit": "difference", "margin": 0.005, "why_margin": "a test"}
     return Decision(**{**row, **changes})
 
 
@@ -23,7 +25,7 @@ def claim(*decisions):
     return Claim("C00", ("1",), "demo", ("train",), decisions=decisions)
 
 
-def outcome(write, a, b, rule="difference", **changes):
+def outcome(write, a, b, rule="better", **changes):
     return decide(decision(rule, **changes), "quick", write({"a": {"m": a}, "b": {"m": b}}))
 
 
@@ -46,7 +48,7 @@ def test_the_interval_is_that_of_the_one_sample_t_test(count):
 
 def test_the_ratio_is_the_paired_t_test_on_logarithms(write):
     slow, fast = [10.0, 12.0, 11.0, 13.0, 12.0], [5.0, 5.5, 5.2, 6.1, 5.6]
-    found = outcome(write, fast, slow, "ratio", better="lower")
+    found = outcome(write, fast, slow, unit="ratio", margin="ratio", better="lower")
     theirs = stats.ttest_rel(np.log(slow), np.log(fast)).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((math.exp(theirs.low), math.exp(theirs.high)), rel=1e-12)
     assert found.mean == pytest.approx(stats.gmean(np.divide(slow, fast)))
@@ -86,10 +88,10 @@ def test_a_wide_interval_leaves_it_undecided(write):
 
 
 def test_a_mean_above_zero_but_below_the_margin_is_not_support():
-    assert judge("difference", mean=0.004, low=0.001, high=0.007, margin=0.005) == "undecided"
-    assert judge("difference", mean=0.006, low=0.001, high=0.011, margin=0.005) == "supported"
-    assert judge("difference", mean=0.006, low=-0.001, high=0.013, margin=0.005) == "undecided"
-    assert judge("difference", mean=0.001, low=-0.002, high=0.004, margin=0.005) == "refuted"
+    assert judge("better", mean=0.004, low=0.001, high=0.007, margin=0.005) == "undecided"
+    assert judge("better", mean=0.006, low=0.001, high=0.011, margin=0.005) == "supported"
+    assert judge("better", mean=0.006, low=-0.001, high=0.013, margin=0.005) == "undecided"
+    assert judge("better", mean=0.001, low=-0.002, high=0.004, margin=0.005) == "refuted"
 
 
 @pytest.mark.parametrize(
@@ -122,13 +124,15 @@ def test_equality_is_two_one_sided_t_tests_at_two_and_a_half_percent(write):
 def test_a_bound_compares_one_arm_with_a_number(write):
     slopes = [-0.05, -0.06, -0.05, -0.055, -0.045]
     folder = write({"a": {"m": slopes}})
-    below = decision("bound", b=None, bound=0.0, better="lower")
+    below = decision(b=None, bound=0.0, margin=0.0, better="lower")
     theirs = stats.ttest_1samp([-slope for slope in slopes], 0).confidence_interval(0.95)
     found = decide(below, "quick", folder)
     assert found.status == "supported"
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
     assert found.margin == 0.0
-    assert decide(decision("bound", b=None, bound=0.0, better="higher"), "quick", folder).status == "refuted"
+    assert (
+        decide(decision(b=None, bound=0.0, margin=0.0, better="higher"), "quick", folder).status == "refuted"
+    )
 
 
 def test_exact_needs_every_seed_and_no_number_of_seeds(write):
@@ -147,7 +151,7 @@ def test_exact_needs_every_seed_and_no_number_of_seeds(write):
     )
 
 
-@pytest.mark.parametrize("rule", ["difference", "ratio", "equal", "not_worse"])
+@pytest.mark.parametrize("rule", ["better", "equal", "not_worse"])
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_fewer_than_five_seeds_decide_nothing(write, rule, count):
     found = outcome(write, HIGH[:count], LOW[:count], rule)
@@ -188,15 +192,15 @@ def test_equal_values_have_an_interval_without_width(write):
 
 def test_a_ratio_needs_positive_numbers(write):
     with pytest.raises(ValueError, match=r"demo\.quick\.json: m must be positive for a ratio"):
-        outcome(write, [0.0, 1, 1, 1, 1], LOW, "ratio")
+        outcome(write, [0.0, 1, 1, 1, 1], LOW, unit="ratio", margin="ratio")
 
 
 def test_the_margin_of_full_scale_is_smaller(write):
     folder = write(
-        {"a": {"m": [v + 0.003 for v in LOW]}, "b": {"m": LOW}}, scale="full", name="demo.full.json"
+        {"a": {"m": [v + 0.007 for v in LOW]}, "b": {"m": LOW}}, scale="full", name="demo.full.json"
     )
-    found = decide(decision(), "full", folder)
-    assert found.margin == 0.002
+    found = decide(decision(margin="share"), "full", folder)
+    assert found.margin == 0.005
     assert found.status == "supported"
 
 
@@ -214,7 +218,7 @@ def test_without_a_record_nothing_was_run(tmp_path):
     assert found.comparisons == 0
     assert verdict("C50", "quick", tmp_path).outcomes == ()
     assert verdict("C50", "quick", tmp_path).status == "not run yet"
-    assert survey.totals("quick", tmp_path)["not run yet"] == 86
+    assert survey.totals("quick", tmp_path)["not run yet"] == 89
 
 
 def test_a_malformed_record_is_an_error_and_not_a_verdict(tmp_path):
@@ -297,7 +301,7 @@ def test_totals_count_every_claim_and_every_comparison(write):
     assert found["depends on the reading"] == 1
     assert found["supported"] == 1
     assert found["comparisons"] == 9
-    assert sum(count for name, count in found.items() if name != "comparisons") == 86
+    assert sum(count for name, count in found.items() if name != "comparisons") == 89
 
 
 numbers = st.floats(-100, 100, allow_nan=False).map(lambda value: round(value, 3))
@@ -330,8 +334,8 @@ ends = st.floats(-1, 1, allow_nan=False)
 def test_a_claim_and_its_opposite_are_never_both_supported(first, second, margin):
     low, high = min(first, second), max(first, second)
     mean = (low + high) / 2
-    forth = judge("difference", mean, low, high, margin)
-    back = judge("difference", -mean, -high, -low, margin)
+    forth = judge("better", mean, low, high, margin)
+    back = judge("better", -mean, -high, -low, margin)
     assert {forth, back} != {"supported"}
     if forth == "supported":
         assert back == "refuted"

@@ -145,7 +145,7 @@ def totals_table() -> str:
     rows = [("quick", *(str(quick[name]) for name in names)), ("full", *(str(full[name]) for name in names))]
     head = ("Scale", *(badge(name) for name in names))
     made = quick["comparisons"] + full["comparisons"]
-    return table(head, rows, label="Verdicts on claims C01 to C86, by scale", classes="rb-totals") + (
+    return table(head, rows, label="Verdicts on claims C01 to C89, by scale", classes="rb-totals") + (
         f"<p>{made} comparisons stand behind these verdicts. Each is tested at 95 %. "
         f"If no claim were true, about {max(1, round(made * 0.025)) if made else 0} of them would pass by luck; "
         "so look at the intervals, not at the labels alone.</p>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -11,20 +12,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from resnetbook.survey.bibtex import parse
-from resnetbook.survey.model import Claim, Decision, Erratum, Method, Proof, Reference, Term
+from resnetbook.survey.model import Claim, Decision, Erratum, Exemption, Method, Proof, Reference, Term
 
 T = TypeVar("T")
 PROOFS = ("parity", "count", "identity", "adjoint", "limit")
 KINDS = ("count", "identity", "init", "train", "time", "reading")
-# What each rule needs, beside label, experiment, rule, metric and arm a.
-NEEDS: Mapping[str, tuple[str, ...]] = {
-    "difference": ("b",),
-    "ratio": ("b",),
-    "equal": ("b",),
-    "not_worse": ("b",),
-    "bound": ("bound",),
-    "exact": ("op", "value"),
-}
+RULES = ("better", "not_worse", "equal", "exact")
+UNITS = ("difference", "ratio")
+# The claims by the chapter whose experiments decide them; the ledger's own order is that of the ids.
+FILES = ("2_principle", "3_timeline", "4_structure", "5_medical", "readings")
+# Named margins, and the unit that each belongs to.
+MARGINS = {"share": "difference", "ratio": "ratio"}
 
 
 def folder() -> Path:
@@ -103,37 +101,84 @@ def decision(row: Mapping[str, Any], where: str) -> Decision:
     record = dict(row.pop("record", {}))
     row.update({key: value for key, value in record.items() if value is not None})
     made = build(Decision, row, where)
-    if made.rule not in NEEDS:
-        raise ValueError(f"{where}: rule {made.rule!r}, expected one of {tuple(NEEDS)}")
-    for key in NEEDS[made.rule]:
-        if getattr(made, key) is None:
-            raise ValueError(f"{where}, {made.label!r}: rule {made.rule!r} needs {key!r}")
-    if made.better not in ("higher", "lower"):
-        raise ValueError(f"{where}, {made.label!r}: better {made.better!r}, expected 'higher' or 'lower'")
-    if made.op not in (None, "==", "<=", ">="):
-        raise ValueError(f"{where}, {made.label!r}: op {made.op!r}, expected '==', '<=' or '>='")
+    where = f"{where}, {made.label!r}"
+    for key, found, wanted in (
+        ("rule", made.rule, RULES),
+        ("better", made.better, ("higher", "lower")),
+        ("part_of", made.part_of, ("reading", "data")),
+        ("scale", made.scale, (None, "quick", "full")),
+    ):
+        if found not in wanted:
+            raise ValueError(f"{where}: {key} {found!r}, expected one of {wanted}")
+    check = check_exact if made.rule == "exact" else check_comparison
+    check(made, where)
     return made
+
+
+def check_exact(made: Decision, where: str) -> None:
+    """Hold an exact decision to `op` and `value`; ValueError if it has another form."""
+    if made.op not in ("==", "<=", ">="):
+        raise ValueError(f"{where}: op {made.op!r}, expected '==', '<=' or '>='")
+    if made.value is None:
+        raise ValueError(f"{where}: rule 'exact' needs 'value'")
+    for key in ("b", "bound", "unit", "margin"):
+        if getattr(made, key) is not None:
+            raise ValueError(f"{where}: rule 'exact' has no {key!r}")
+
+
+def check_comparison(made: Decision, where: str) -> None:
+    """Hold a comparison to its unit, what it compares with, and a registered margin; ValueError if it lacks one."""
+    if made.unit not in UNITS:
+        raise ValueError(f"{where}: unit {made.unit!r}, expected one of {UNITS}")
+    if (made.b is None) == (made.bound is None):
+        raise ValueError(f"{where}: expected one of 'b' (an arm) and 'bound' (a number)")
+    if made.unit == "ratio" and made.bound is not None and made.bound <= 0:
+        raise ValueError(f"{where}: bound {made.bound!r}, expected a positive number for a ratio")
+    if made.op is not None or made.value is not None:
+        raise ValueError(f"{where}: 'op' and 'value' belong to rule 'exact'")
+    margin = made.margin
+    if isinstance(margin, str):
+        if MARGINS.get(margin) != made.unit:
+            raise ValueError(f"{where}: margin {margin!r} does not belong to unit {made.unit!r}")
+        if made.why_margin:
+            raise ValueError(f"{where}: 'why_margin' belongs to a margin that is a number")
+        return
+    if margin is None or isinstance(margin, bool) or not math.isfinite(margin) or margin < 0:
+        raise ValueError(f"{where}: margin {margin!r}, expected 'share', 'ratio' or a number of 0 or more")
+    if not made.why_margin:
+        raise ValueError(f"{where}: margin {margin!r} is a number, so 'why_margin' is needed")
+    if margin == 0 and made.rule != "better":
+        raise ValueError(f"{where}: margin 0, expected more for rule {made.rule!r}")
+
+
+def in_ledger_order(claim: Claim) -> tuple[bool, int]:
+    """Return what sorts C01, C02, ... before A1, A2, ..."""
+    return claim.id.startswith("A"), int(claim.id[1:])
 
 
 @cache
 def claims() -> tuple[Claim, ...]:
-    """Return the claims C01 to C86, then the readings A1 to A8."""
+    """Return the claims C01 to C89, then the readings A1 to A8."""
     rows = []
-    for row in read_toml("claims")["claims"]:
-        where = f"claims.toml, {row.get('id')}"
-        decisions = [decision(each, where) for each in row.pop("decision", ())]
-        claim = build(Claim, {**row, "decisions": decisions}, where)
-        if not claim.kind or not set(claim.kind) <= set(KINDS):
-            raise ValueError(f"{where}: kind {claim.kind!r}, expected some of {KINDS}")
-        if (claim.kind == ("reading",)) != (claim.by_reading is not None):
-            raise ValueError(f"{where}: by_reading belongs to claims of kind 'reading', and to these alone")
-        rows.append(claim)
-    return unique(rows, "claims.toml")
+    for name in FILES:
+        for row in read_toml(f"claims/{name}")["claims"]:
+            where = f"{name}.toml, {row.get('id')}"
+            decisions = [decision(each, where) for each in row.pop("decision", ())]
+            exempt = [build(Exemption, each, where) for each in row.pop("exempt", ())]
+            claim = build(Claim, {**row, "decisions": decisions, "exempt": exempt}, where)
+            if not claim.kind or not set(claim.kind) <= set(KINDS):
+                raise ValueError(f"{where}: kind {claim.kind!r}, expected some of {KINDS}")
+            if (claim.kind == ("reading",)) != (claim.by_reading is not None):
+                raise ValueError(
+                    f"{where}: by_reading belongs to claims of kind 'reading', and to these alone"
+                )
+            rows.append(claim)
+    return unique(sorted(rows, key=in_ledger_order), "claims")
 
 
 @cache
 def errata() -> tuple[Erratum, ...]:
-    """Return the errata of the survey, E1 to E24."""
+    """Return the errata of the survey, E1 to E25."""
     rows = read_toml("errata")["errata"]
     return unique((build(Erratum, row, f"errata.toml, {row.get('id')}") for row in rows), "errata.toml")
 

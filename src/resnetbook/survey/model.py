@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["supported", "refuted", "undecided", "depends on the reading", "not run yet"]
-Rule = Literal["difference", "ratio", "equal", "not_worse", "bound", "exact"]
+Rule = Literal["better", "not_worse", "equal", "exact"]
+Unit = Literal["difference", "ratio"]
+# What counts as more than nothing: of a share by scale, of a ratio everywhere.
+SHARE = {"live": 0.01, "quick": 0.01, "full": 0.005}
+RATIO = 0.1
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,23 @@ class Decision:
     Attributes:
         label: the comparison in words.
         experiment: name of the experiment whose record is read.
-        rule: see `resnetbook.survey.verdict`.
+        rule: "better", "not_worse", "equal" or "exact"; see `resnetbook.survey.verdict`.
         metric: name of the metric, one number for each seed.
-        a: the arm that the claim favours (`bound`, `exact`: the only arm).
-        b: the arm it is compared with, None for one-arm rules.
+        a: the arm that the claim favours (with `bound` and for `exact`: the only arm).
+        unit: "difference" (of values) or "ratio" (of positive values, by their logarithms); None for `exact`.
+        margin: smallest difference that counts: "share" (.01 at quick scale, .005 at full), "ratio" (10 %), or a number in
+            the unit's own terms (a ratio's .25 means 25 %); None for `exact`.
+        why_margin: the reason for a margin that is a number, in one line.
+        b: the arm that `a` is compared with, None where that is a number.
+        bound: the number that `a` is compared with, None where that is an arm.
+        better: "higher" or "lower": which direction of the metric favours an arm.
         variant: the record's variant, usually a data set; None where the experiment has one only.
         full: the variant at full scale, None if it is the same.
-        better: "higher" or "lower": which direction of the metric favours an arm.
-        margin: smallest difference that counts; None takes the default of rule and scale.
-        bound: the number that `bound` compares with.
+        scale: the only scale at which the decision is made, None for any.
+        reading: name of the reading or data set that the decision belongs to, empty when the claim has one only.
+        part_of: whether `reading` names a "reading" or a "data" set.
         op: "==", "<=" or ">=" (`exact`).
         value: the number that `exact` compares with.
-        reading: name of the reading that the decision belongs to, empty when the claim has one only.
-        scale: the only scale at which the decision is made, None for any.
     """
 
     label: str
@@ -89,20 +97,46 @@ class Decision:
     rule: Rule
     metric: str
     a: str
+    unit: Unit | None = None
+    margin: Literal["share", "ratio"] | float | None = None
+    why_margin: str = ""
     b: str | None = None
+    bound: float | None = None
+    better: Literal["higher", "lower"] = "higher"
     variant: str | None = None
     full: str | None = None
-    better: Literal["higher", "lower"] = "higher"
-    margin: float | None = None
-    bound: float | None = None
+    scale: str | None = None
+    reading: str = ""
+    part_of: Literal["reading", "data"] = "reading"
     op: Literal["==", "<=", ">="] | None = None
     value: float | None = None
-    reading: str = ""
-    scale: str | None = None
 
     def variant_at(self, scale: str) -> str | None:
         """Return the variant of the record that decides at this scale."""
         return self.full if scale == "full" and self.full is not None else self.variant
+
+    def margin_at(self, scale: str) -> float | None:
+        """Return the margin as a number, in the unit's own terms; None for `exact`."""
+        if self.margin == "share":
+            return SHARE[scale]
+        return RATIO if self.margin == "ratio" else self.margin
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """A record of a claim's experiments that does not decide, registered before the run.
+
+    Attributes:
+        experiment: name of the experiment.
+        variant: the record's variant, None where the experiment has one only.
+        scale: "quick" or "full".
+        reason: why it does not decide.
+    """
+
+    experiment: str
+    scale: str
+    reason: str
+    variant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +144,7 @@ class Claim:
     """One testable sentence of the survey, or one that a reading decides.
 
     Attributes:
-        id: `C01` to `C86`, or `A1` to `A8` for those that a reading decides.
+        id: `C01` to `C89`, or `A1` to `A8` for those that a reading decides.
         sections: where the survey says it.
         text: the claim, in our words.
         kind: what decides it: "count", "identity", "init", "train", "time" or "reading".
@@ -121,6 +155,8 @@ class Claim:
         refuted_if: which result would refute it.
         known: published numbers or pilots; notes, never a verdict.
         decisions: comparisons that decide it; empty: not run yet.
+        narrowed: the words of the survey's sentence that the test leaves out, empty where it leaves out none.
+        exempt: records of the claim's experiments that do not decide.
         by_reading: the status that a reading gives (`A1` to `A8` only).
         evidence: what the reading rests on (`A1` to `A8` only).
     """
@@ -136,6 +172,8 @@ class Claim:
     refuted_if: str = ""
     known: str = ""
     decisions: tuple[Decision, ...] = ()
+    narrowed: str = ""
+    exempt: tuple[Exemption, ...] = ()
     by_reading: Status | None = None
     evidence: str = ""
 
@@ -155,7 +193,7 @@ class Erratum:
     """One place where the survey's text does not hold.
 
     Attributes:
-        id: `E1` to `E24`.
+        id: `E1` to `E25`.
         place: section of the survey.
         says: what the survey says, in our words.
         holds: what holds instead.

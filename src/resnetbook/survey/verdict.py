@@ -6,12 +6,12 @@ mean and 95 % t interval of `d` decide:
 
 | rule | d | supported | refuted |
 |---|---|---|---|
-| difference | a - b | low > 0 and mean > margin | high < margin |
-| ratio | log a - log b | low > 0 and mean > log(1 + margin) | high < log(1 + margin) |
+| better | a - b | low > 0 and mean > margin | high < margin |
 | not_worse | a - b | low > -margin | high < -margin |
 | equal | a - b | -margin < low and high < margin | low > margin or high < -margin |
-| bound | a - bound | low > 0 and mean > margin | high < margin |
 | exact | a | every seed fulfils `op value` | a seed does not |
+
+In place of b there may be a number, `bound`. With unit "ratio", d is the difference of logarithms and the margin log(1 + margin).
 
 Everything else is undecided. `equal` is the pair of one-sided tests at 2.5 % each, so that the one interval that
 is printed is the one that decides. Fewer than five seeds decide nothing, except for `exact`, where nothing is
@@ -30,14 +30,11 @@ from pathlib import Path
 
 from resnetbook.survey.load import claim as find_claim
 from resnetbook.survey.load import claims
-from resnetbook.survey.model import Claim, Decision, Status
+from resnetbook.survey.model import SHARE, Claim, Decision, Status
 from resnetbook.survey.records import Record, read
 
 SEEDS = 5
 CONFIDENCE = 0.95
-# Accuracy, Dice and loss; 10 % for time and parameters.
-MARGINS = {"live": 0.005, "quick": 0.005, "full": 0.002}
-RATIO_MARGIN = 0.1
 OPERATORS = {"==": operator.eq, "<=": operator.le, ">=": operator.ge}
 
 
@@ -143,15 +140,6 @@ def judge(rule: str, mean: float, low: float, high: float, margin: float) -> Sta
     return "supported" if supported else "refuted" if refuted else "undecided"
 
 
-def margin_of(decision: Decision, scale: str) -> float:
-    """Return the decision's margin, or the default of rule and scale."""
-    if decision.margin is not None:
-        return decision.margin
-    if decision.rule == "ratio":
-        return RATIO_MARGIN
-    return 0.0 if decision.rule == "bound" else MARGINS[scale]
-
-
 def differences(decision: Decision, record: Record) -> list[float]:
     """Return `d` for each seed: positive favours the claim, NaN where a value is missing.
 
@@ -159,11 +147,11 @@ def differences(decision: Decision, record: Record) -> list[float]:
         ValueError: the record lacks a value, or a ratio meets a number that is not positive; names the file.
     """
     first = list(record.values(decision.a, decision.metric))
-    if decision.rule == "bound":
-        second = [float(decision.bound or 0.0)] * len(first)
+    if decision.bound is not None:
+        second = [float(decision.bound)] * len(first)
     else:
         second = list(record.values(decision.b or "", decision.metric))
-    if decision.rule == "ratio":
+    if decision.unit == "ratio":
         if any(value <= 0 for value in (*first, *second)):
             raise ValueError(
                 f"{record.path.name}: {decision.metric} must be positive for a ratio ({decision.label})"
@@ -184,10 +172,10 @@ def decide(decision: Decision, scale: str = "quick", folder: Path | None = None)
     Raises:
         ValueError: the scale is unknown, or the record is malformed (the message names its file).
     """
-    if scale not in MARGINS:
-        raise ValueError(f"scale must be one of {tuple(MARGINS)}, found {scale!r}")
-    exact, ratio = decision.rule == "exact", decision.rule == "ratio"
-    margin = float(decision.value or 0.0) if exact else margin_of(decision, scale)
+    if scale not in SHARE:
+        raise ValueError(f"scale must be one of {tuple(SHARE)}, found {scale!r}")
+    exact, ratio = decision.rule == "exact", decision.unit == "ratio"
+    margin = float((decision.value if exact else decision.margin_at(scale)) or 0.0)
     unknown = Outcome(
         label=decision.label,
         seeds=0,
@@ -273,8 +261,8 @@ def verdict(claim: Claim | str, scale: str = "quick", folder: Path | None = None
         ValueError: claim or scale is unknown, or a record is malformed (the message names its file).
     """
     claim = find_claim(claim) if isinstance(claim, str) else claim
-    if scale not in MARGINS:
-        raise ValueError(f"scale must be one of {tuple(MARGINS)}, found {scale!r}")
+    if scale not in SHARE:
+        raise ValueError(f"scale must be one of {tuple(SHARE)}, found {scale!r}")
     if claim.by_reading is not None:
         return Verdict(claim.id, scale, claim.by_reading, ())
     decisions = [decision for decision in claim.decisions if decision.scale in (None, scale)]
@@ -293,7 +281,7 @@ def verdicts(scale: str = "quick", folder: Path | None = None) -> tuple[Verdict,
 
 
 def totals(scale: str = "quick", folder: Path | None = None) -> dict[str, int]:
-    """Count claims C01 to C86 by verdict; the key "comparisons" holds the number of decisions that had a record.
+    """Count claims C01 to C89 by verdict; the key "comparisons" holds the number of decisions that had a record.
 
     With many comparisons some pass by luck, so this number belongs beside every table of verdicts.
     """
