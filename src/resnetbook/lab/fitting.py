@@ -11,16 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from resnetbook.lab import measuring, training
 from resnetbook.lab.data import ImageSet, load, redrawn
-from resnetbook.lab.running.experiment import Context
+from resnetbook.lab.running.experiment import Context, Experiment
 
 Build = Callable[[ImageSet], nn.Module]
 READS = ("train_loss", "validation_loss")
@@ -195,6 +194,41 @@ def fit_and_measure(
         "mode_gap": measuring.mode_gap(model, data.train),
         "parameters": float(sum(p.numel() for p in model.parameters())),
     }
+
+
+Network = Callable[[Any, str, ImageSet], nn.Module]
+
+
+def experiment(
+    module: str, title: str, *, claims: Sequence[str], network: Network, run: Any = None, **more: Any
+) -> Experiment:
+    """Return the experiment of a module that trains one network for each arm.
+
+    Args:
+        module: the module's `__name__`.
+        title: one line.
+        claims: ids of the claims that it decides.
+        network: function of (settings, arm, data): the network of an arm.
+        run: what a job does; by default it trains the arm's network and measures it (`fit_and_measure`).
+        **more: scales, arms and what else `Experiment` takes.
+    """
+    given = {"data": describe, "score": partial(_score, network), **more}
+    return Experiment(
+        name=module.rpartition(".")[2],
+        title=title,
+        claims=tuple(claims),
+        run=run or partial(_run, network),
+        module=module,
+        **given,
+    )
+
+
+def _run(network: Network, settings: Any, arm: str, seed: int, context: Context) -> dict[str, Any]:
+    return fit_and_measure(settings, partial(network, settings, arm), seed, context)[1]
+
+
+def _score(network: Network, settings: Any, arm: str, seed: int, context: Context) -> dict[str, float]:
+    return score(settings, partial(network, settings, arm), seed, context)
 
 
 class Watch:

@@ -51,7 +51,9 @@ class Record:
     results: Mapping[str, Mapping[str, list[Any]]]
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     outcomes: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)  # see `pack`
-    images: Mapping[str, Any] = field(default_factory=dict)  # count of test images, groups where there are patients
+    images: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # count of test images, groups where there are patients
     registration: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -204,7 +206,10 @@ def write(record: Record, path: Path) -> Path:
     """Write `record` to `path` atomically, with stable order and one metric a line, and return `path`."""
     # A record of the first form stays one: it was not made under the rules of the second.
     schema = SCHEMA if record.registration else 1
-    content = {"schema": schema, **{key: plain(value) for key, value in asdict(record).items() if value != {}}}
+    content = {
+        "schema": schema,
+        **{key: plain(value) for key, value in asdict(record).items() if value != {}},
+    }
     write_atomically(path, (_dump(content) + "\n").encode())
     return path
 

@@ -52,6 +52,7 @@ class Experiment:
         variants: further data sets at a scale, e.g. {"quick": (Settings(data="wbc", size=32),)}: what
             `--set data=wbc` then means. Runs with any other change are kept apart from the book's records.
         seeds: the registered number of seeds at each scale.
+        module: dotted name of the module whose imports lead to all code that decides the numbers; by default that of `run`.
         timed: parts of the names of metrics that are times of the machine, which no repeat gives again to the digit.
     """
 
@@ -66,12 +67,12 @@ class Experiment:
     data: Callable[[Any], Mapping[str, Any]] | None = None
     variants: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=lambda: SEEDS)
+    module: str = ""
     timed: tuple[str, ...] = ("second", "time", "step_ratio")
 
-    @property
-    def module(self) -> str:
-        """Return the name of the module whose imports lead to all code that decides the numbers."""
-        return self.run.__module__
+    def __post_init__(self) -> None:
+        if not self.module:
+            object.__setattr__(self, "module", self.run.__module__)
 
     def standard(self, scale: str = "quick", data: str | None = None) -> Any:
         """Return the unchanged settings of `scale`, for the data set `data` where the experiment knows it.

@@ -25,7 +25,9 @@ def of(found: Experiment, variant: str | None, scale: str, *, standard: bool) ->
     head = commit()
     if standard:
         if head == "unknown" or head.endswith("-dirty"):
-            state = "the code has changes that are not committed" if head != "unknown" else "this is no checkout"
+            state = (
+                "the code has changes that are not committed" if head != "unknown" else "this is no checkout"
+            )
             raise ValueError(
                 f"{found.name}: {state}, and a record of the book names the commit that made it: commit first, "
                 "or write a trial elsewhere with --folder DIR"

@@ -26,8 +26,9 @@ from resnetbook.lab.running.code import code_hash
 from resnetbook.lab.running.experiment import Context, Experiment
 from resnetbook.lab.running.jobs import Job
 
-
-FIRST_SEED = 100  # below it are seeds that were seen before version 2 of the ledger, and those that choose rates
+FIRST_SEED = (
+    100  # below it are seeds that were seen before version 2 of the ledger, and those that choose rates
+)
 
 
 class ExperimentFailed(RuntimeError):
@@ -100,9 +101,7 @@ def run(
         # The data first: where a set is missing no job should start.
         data = plain_dict(found.data(settings)) if found.data is not None else {}
         jobs, tuned, seconds = _run_jobs(found, settings, numbers, kind, workers, partial, progress)
-        record = _record(
-            found, settings, scale, numbers, jobs, tuned, data, environment, registered, seconds
-        )
+        record = _record(found, settings, scale, numbers, jobs, tuned, data, environment, registered, seconds)
         results.write(record, path)
         unfinished.unlink()
     return path
@@ -166,13 +165,17 @@ def _run_jobs(
             bar.update(len(jobs) - len(missing))
             _jobs.work(missing, min(workers, max(1, len(missing))), finished)
 
-        def score(trials: list[tuple[str, float, int]]) -> dict[tuple[str, float, int], dict[str, float | None]]:
+        def score(
+            trials: list[tuple[str, float, int]],
+        ) -> dict[tuple[str, float, int], dict[str, float | None]]:
             bar.total += len(trials)
             jobs = {
                 (arm, rate, seed): job(arm, seed, {"learning_rate": rate}, rate) for arm, rate, seed in trials
             }
             complete(list(jobs.values()))
-            return {key: found["values"] for key, item in jobs.items() if (found := item.result()) is not None}
+            return {
+                key: found["values"] for key, item in jobs.items() if (found := item.result()) is not None
+            }
 
         tuned = {}
         if found.score is not None:

@@ -72,7 +72,9 @@ def rounded(rate: float) -> float:
 
 def tune(
     arms: Mapping[str, Sequence[float]],
-    score: Callable[[list[tuple[str, float, int]]], Mapping[tuple[str, float, int], Mapping[str, float | None]]],
+    score: Callable[
+        [list[tuple[str, float, int]]], Mapping[tuple[str, float, int], Mapping[str, float | None]]
+    ],
 ) -> dict[str, dict[str, Any]]:
     """Choose a rate for each arm.
 
@@ -87,9 +89,7 @@ def tune(
     tried: dict[str, list[float]] = {arm: [] for arm in arms}
     failed: set[str] = set()
     while True:
-        ask = {
-            arm: wanted(tried[arm], found[arm], grid) for arm, grid in arms.items() if arm not in failed
-        }
+        ask = {arm: wanted(tried[arm], found[arm], grid) for arm, grid in arms.items() if arm not in failed}
         trials = [(arm, rate, seed) for seed in SEEDS for arm, rates in ask.items() for rate in rates]
         if not trials:
             return {arm: chosen(tried[arm], found[arm]) for arm in arms if arm not in failed}
