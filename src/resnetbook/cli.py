@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run an experiment and write its record")
     run.add_argument("name", metavar="NAME", help="an experiment that `resnetbook experiments` lists")
     run.add_argument("--scale", choices=SCALES, default="quick", help="default: quick")
-    run.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 0 to N - 1; default: 5")
+    run.add_argument(
+        "--seeds", type=int, metavar="N", help="seeds 100, 101, ...; default: the registered number"
+    )
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument(
         "--workers", type=int, metavar="N", help="processes; default: all processors, or 1 on a GPU"
@@ -66,6 +68,27 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--workers", type=int, metavar="N", help="processes; default: all processors")
     verify.add_argument("--folder", type=Path, metavar="DIR", help="where the record lies")
     verify.set_defaults(function=_verify)
+
+    full = commands.add_parser("full", help="make records at full scale for as long as the minutes last")
+    full.add_argument("names", nargs="*", metavar="NAME", help="only these experiments, in this order")
+    full.add_argument("--minutes", type=float, metavar="M", help="time to spend")
+    full.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="records and unfinished parts; a later call goes on there",
+    )
+    full.add_argument(
+        "--prepare", action="store_true", help="write prepared.json, which a copy without git needs, and stop"
+    )
+    full.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    full.add_argument("--workers", type=int, metavar="N", help="processes side by side; default: 8 on a GPU")
+    full.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a setting in each: a trial"
+    )
+    full.add_argument("--seeds", type=int, metavar="N", help="default: the registered number")
+    full.set_defaults(function=_full)
 
     listing = commands.add_parser("experiments", help="list experiments, their claims, scales and records")
     listing.set_defaults(function=_experiments)
@@ -141,6 +164,34 @@ def _verify(options: argparse.Namespace) -> None:
     worst = max(check.difference for check in checks)
     equal = "all equal to the last bit" if worst == 0 else f"largest difference {worst:.2g}"
     print(f"{options.name}: {len(checks)} metrics compared, {equal}")
+
+
+def _full(options: argparse.Namespace) -> None:
+    from resnetbook import experiments
+    from resnetbook.lab.running import full, prepared
+
+    if options.prepare:
+        print(prepared.prepare())
+        return
+    if options.minutes is None or options.output is None:
+        raise ValueError("expected --minutes M and --output DIR (or --prepare)")
+    names = options.names or experiments.names()
+    records = full.plan([experiments.experiment(name) for name in names], options.names or experiments.WORTH)
+
+    def tell(outcome: Any) -> None:
+        note = f": {outcome.note}" if outcome.note else ""
+        print(f"{outcome.record}  {outcome.state}  {outcome.minutes:.1f} min{note}", flush=True)
+
+    full.full(
+        records,
+        minutes=options.minutes,
+        output=options.output,
+        device=options.device,
+        workers=options.workers,
+        changes=_changes(options.set) or None,
+        seeds=options.seeds,
+        tell=tell,
+    )
 
 
 def _changes(texts: Sequence[str]) -> dict[str, str]:
