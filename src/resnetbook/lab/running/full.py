@@ -81,7 +81,7 @@ def full(
     end = time.monotonic() + 60 * minutes
     kind = find_device(device).type
     workers = workers or (SIDE_BY_SIDE if kind == "cuda" else environment.processors())
-    places = {"folder": output / "results", "runs": output / "runs"}
+    folder, runs = output / "results", output / "runs"
     waiting, outcomes = list(records), list[Outcome]()
 
     def done(outcome: Outcome) -> None:
@@ -89,17 +89,17 @@ def full(
         tell(outcome)
 
     while waiting and (left := (end - time.monotonic()) / 60) > 0:
-        fits = [pair for pair in waiting if expected(pair[0], output / "runs", workers) <= left]
+        fits = [pair for pair in waiting if expected(pair[0], runs, workers) <= left]
         found, own = (fits or waiting)[0]
         waiting.remove((found, own))
         merged, started = {**(changes or {}), **own}, time.monotonic()
-        name = record_path(found, scale="full", changes=merged, folder=places["folder"]).name
+        name = record_path(found, scale="full", changes=merged, folder=folder).name
 
         def spent(since: float = started) -> float:
             return (time.monotonic() - since) / 60
 
         try:
-            if is_made(found, scale="full", changes=merged, folder=places["folder"], seeds=seeds):
+            if is_made(found, scale="full", changes=merged, folder=folder, seeds=seeds):
                 done(Outcome(name, "there already", 0.0))
                 continue
             run(
@@ -112,7 +112,8 @@ def full(
                 standard=changes is None,
                 progress=False,
                 until=end,
-                **places,
+                folder=folder,
+                runs=runs,
             )
             done(Outcome(name, "made", spent()))
         except OutOfTime as error:
@@ -121,7 +122,7 @@ def full(
             done(Outcome(name, "failed", spent(), " ".join(str(error).split())))
     for found, own in waiting:
         merged = {**(changes or {}), **own}
-        name = record_path(found, scale="full", changes=merged, folder=places["folder"]).name
+        name = record_path(found, scale="full", changes=merged, folder=folder).name
         done(Outcome(name, "not begun", 0.0))
     return outcomes
 

@@ -180,7 +180,7 @@ def _run_jobs(
         def score(
             trials: list[tuple[str, float, int]],
         ) -> dict[tuple[str, float, int], dict[str, float | None]]:
-            bar.total += len(trials)
+            bar.total = (bar.total or 0) + len(trials)
             jobs = {
                 (arm, rate, seed): job(arm, seed, {"learning_rate": rate}, rate) for arm, rate, seed in trials
             }
