@@ -44,6 +44,48 @@ def test_every_claim_of_sections_1_to_3_is_decided_by_an_experiment_and_no_later
     assert decided == {f"C{number:02d}" for number in range(1, 39)}
 
 
+def test_a_claim_stands_in_the_file_of_its_chapter():
+    for name, wanted in {
+        "2_principle": {"C01", "C14"},
+        "3_timeline": {"C15", "C38", "C87", "C88"},
+        "4_structure": {"C39", "C57", "C59", "C65", "C82", "C86", "C89"},
+        "5_medical": {"C58", "C66", "C81"},
+        "readings": {"A1", "A8"},
+    }.items():
+        assert wanted <= {row["id"] for row in load.read_toml(f"claims/{name}")["claims"]}
+
+
+def test_narrowed_words_and_exempt_records_are_read(monkeypatch):
+    row = {
+        "id": "C01",
+        "sections": ["1"],
+        "text": "x",
+        "kind": ["train"],
+        "narrowed": "for every network",
+        "exempt": [{"experiment": "e", "variant": "wbc", "scale": "quick", "reason": "59 test images"}],
+    }
+    monkeypatch.setattr(load, "read_toml", lambda name: {"claims": [dict(row)] if "2_" in name else []})
+    load.claims.cache_clear()
+    (claim,) = load.claims()
+    load.claims.cache_clear()
+    assert claim.narrowed == "for every network"
+    assert claim.exempt == (survey.Exemption("e", "quick", "59 test images", "wbc"),)
+    row["exempt"] = [{"experiment": "e", "scale": "quick"}]
+    with pytest.raises(ValueError, match=r"2_principle.toml, C01: .*reason"):
+        load.claims()
+
+
+def test_version_1_is_kept_as_it_was():
+    former = {each.claim: each for each in survey.version1()}
+    assert list(former) == [f"C{number:02d}" for number in range(1, 39)]
+    statuses = Counter(each.status for each in former.values())
+    assert statuses == {"supported": 11, "refuted": 5, "undecided": 3, "depends on the reading": 19}
+    parts = [part for each in former.values() for part in each.parts]
+    assert len(parts) == 166
+    assert Counter(part.status for part in parts) == {"supported": 100, "refuted": 36, "undecided": 30}
+    assert all(part.low <= part.mean <= part.high and part.seeds >= 1 for part in parts)
+
+
 def test_every_testable_claim_says_how_it_would_be_refuted():
     for claim in survey.claims():
         if claim.by_reading is None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Status = Literal["supported", "refuted", "undecided", "depends on the reading", "not run yet"]
+Word = Literal["supported", "opposite", "no gain", "undecided", "not run yet"]
+Status = Literal[
+    "supported", "refuted", "mixed", "partly supported", "partly refuted", "undecided", "not run yet"
+]
 Rule = Literal["better", "not_worse", "equal", "exact"]
 Unit = Literal["difference", "ratio"]
 # What counts as more than nothing: of a share by scale, of a ratio everywhere.
