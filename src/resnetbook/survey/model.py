@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,6 +83,8 @@ class Decision:
         why_margin: the reason for a margin that is a number, in one line.
         b: the arm that `a` is compared with, None where that is a number.
         bound: the number that `a` is compared with, None where that is an arm.
+        contrast: in place of `b` and `bound`, weights of arms that sum to 0: `d` is the weighted sum of the metric (unit
+            "ratio": of its logarithm), signed so that a positive sum favours the sentence; `a` names the arm that it is about.
         better: "higher" or "lower": which direction of the metric favours an arm.
         variant: the record's variant, usually a data set; None where the experiment has one only.
         full: the variant at full scale, None if it is the same.
@@ -102,6 +105,7 @@ class Decision:
     why_margin: str = ""
     b: str | None = None
     bound: float | None = None
+    contrast: Mapping[str, float] | None = None
     better: Literal["higher", "lower"] = "higher"
     variant: str | None = None
     full: str | None = None

@@ -44,5 +44,7 @@ def is_registered(experiment: str, variant: str | None, scale: str) -> bool:
 
 def _plain(decision: Decision, scale: str) -> dict[str, Any]:
     fields = {key: value for key, value in asdict(decision).items() if key not in WORDS}
+    if decision.contrast is None:  # a later kind of comparison: the others keep the hash that they had
+        del fields["contrast"]
     margin = {"share": SHARE[scale], "ratio": RATIO}.get(str(decision.margin), decision.margin)
     return {**fields, "margin": margin}
