@@ -244,3 +244,36 @@ def test_the_map_imports_neither_torch_nor_scipy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+CONTRAST = {
+    "label": "the loss does not rise",
+    "record": {"experiment": "degradation", "variant": "digits"},
+    "rule": "not_worse",
+    "unit": "ratio",
+    "metric": "train_loss",
+    "a": "residual-56",
+    "contrast": {"residual-20": 1.0, "residual-56": -1.0},
+    "margin": "ratio",
+}
+
+
+def test_a_contrast_stands_in_place_of_b():
+    assert load.decision(CONTRAST, "x").contrast == (("residual-20", 1.0), ("residual-56", -1.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"b": "residual-20"}, "expected one of 'b'"),
+        ({"bound": 1.0}, "expected one of 'b'"),
+        ({"contrast": {"residual-20": 1.0, "residual-56": -0.9}}, "contrast sums to 0.1"),
+        ({"contrast": {"residual-20": 1.0, "plain-20": -1.0}}, "weights of 'a' and other arms"),
+        ({"contrast": {"residual-56": 0.0}}, "weights of 'a' and other arms"),
+        ({"contrast": {"residual-20": "1", "residual-56": -1.0}}, "a number for each arm"),
+        ({"better": "lower"}, "carries its sign"),
+    ],
+)
+def test_a_bad_contrast_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        load.decision({**CONTRAST, **change}, "x")

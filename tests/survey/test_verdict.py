@@ -601,3 +601,48 @@ def test_the_interval_of_no_value_is_unknown():
 def test_a_confidence_out_of_range_is_refused(confidence):
     with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
         interval([1.0, 2.0], confidence)
+
+
+def test_a_contrast_is_the_weighted_sum_over_arms(write):
+    depth = np.array([8, 20, 56])
+    slopes = RNG.normal(0.3, 0.01, 12)
+    losses = np.exp(slopes[:, None] * np.log(depth) + RNG.normal(0, 1e-3, (12, 3)))
+    centred = np.log(depth) - np.log(depth).mean()
+    weights = centred / (centred**2).sum()
+    arms = {f"net-{d}": {"m": list(losses[:, i])} for i, d in enumerate(depth)}
+    trend = decision(
+        "better",
+        a="net-56",
+        b=None,
+        unit="ratio",
+        margin=0.1,
+        contrast=tuple(zip(arms, weights, strict=True)),
+    )
+    found = decide(trend, "quick", write(arms))
+    # The independent reference: a least-squares line through each seed's logarithms.
+    fitted = [np.polyfit(np.log(depth), np.log(row), 1)[0] for row in losses]
+    assert found.values == pytest.approx(np.exp(fitted))
+    assert found.mean == pytest.approx(np.exp(np.mean(fitted)))
+    assert found.status == "supported"
+    turned = decision(
+        "better", a="net-56", b=None, unit="ratio", margin=0.1,
+        contrast=tuple((arm, -w) for arm, w in zip(arms, weights, strict=True)),
+    )  # fmt: skip
+    assert decide(turned, "quick", write(arms)).status == "opposite"
+
+
+def test_a_contrast_of_scores_covers_the_images_of_all_its_arms(write):
+    tables = {
+        arm: {"m": RNG.random((12, 200)) < share} for arm, share in (("a", 0.9), ("b", 0.8), ("c", 0.7))
+    }
+    results = {arm: {"m": list(found["m"].mean(axis=1))} for arm, found in tables.items()}
+    weights = (("a", 1.0), ("b", -0.5), ("c", -0.5))
+    folder = write(results, tables=tables)
+    found = decide(decision("better", b=None, contrast=weights), "quick", folder)
+    assert found.images == 200
+    assert found.mean == pytest.approx(
+        np.mean([np.dot([1, -0.5, -0.5], [results[n]["m"][i] for n in "abc"]) for i in range(12)])
+    )
+    plain = decide(decision("better", contrast=(("a", 1.0), ("b", -1.0)), b=None), "quick", folder)
+    paired = decide(decision("better"), "quick", folder)
+    assert (plain.low, plain.high) == pytest.approx((paired.low, paired.high))

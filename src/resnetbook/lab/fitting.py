@@ -93,13 +93,15 @@ def train(
     )
 
 
-def score(settings: Any, build: Build, seed: int, context: Context) -> dict[str, float]:
+def score(
+    settings: Any, build: Build, seed: int, context: Context, *, callbacks: Sequence[Any] = ()
+) -> dict[str, float]:
     """Train at the rate that is tried; return what may choose it: training loss (in eval mode) and validation loss."""
     data = images_of(settings, seed)
     training.seed_everything(seed)
     model = build(data)
     rate = float(context.tuned["learning_rate"])
-    history = train(model, data, settings, rate=rate, seed=seed, device=context.device)
+    history = train(model, data, settings, rate=rate, seed=seed, device=context.device, callbacks=callbacks)
     if history.diverged:
         return dict.fromkeys(READS, math.nan)
     found = (training.evaluate(model, part, device=context.device) for part in (data.train, data.validation))
@@ -173,20 +175,28 @@ def tested_metrics(model: nn.Module, data: ImageSet, device: str) -> dict[str, A
 
 
 def fit_and_measure(
-    settings: Any, build: Build, seed: int, context: Context, *, callbacks: Sequence[Any] = ()
+    settings: Any,
+    build: Build,
+    seed: int,
+    context: Context,
+    *,
+    callbacks: Sequence[Any] = (),
+    every: Sequence[Any] = (),
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train an arm; return the network of the validation loss's rate and the arm's metrics.
+
+    `callbacks` look on at the training of that network, `every` at the training loss's rate's too.
 
     Beside `trained_metrics` (of the training loss's rate) and `tested_metrics` (of the validation loss's rate): gap, training
     minus test accuracy of the latter; mode_gap, how far its training accuracy with batch statistics is from that in eval mode
     (large: an artefact of batch normalisation); parameters. Where both rates are one, one training serves both.
     """
     data = images_of(settings, seed)
-    model, rows = fit(settings, build, data, seed, context, callbacks=callbacks)
+    model, rows = fit(settings, build, data, seed, context, callbacks=(*callbacks, *every))
     tested = tested_metrics(model, data, context.device)
     gap = float(rows[-1].get("eval_accuracy", math.nan)) - tested["test_accuracy"]
     if rate_for(READS[0], context) != rate_for(READS[1], context):
-        _, rows = fit(settings, build, data, seed, context, reads=READS[0])
+        _, rows = fit(settings, build, data, seed, context, reads=READS[0], callbacks=every)
     return model, {
         **trained_metrics(settings, rows),
         **tested,

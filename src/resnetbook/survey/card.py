@@ -56,7 +56,11 @@ def parts(outcomes: Sequence[Outcome]) -> list[str]:
     run = phrases.order(outcomes)
 
     def kin(one: Outcome) -> list[Outcome]:
-        return [other for other in run if (other.unit, other.metric) == (one.unit, one.metric) and other.rule != "exact"]
+        return [
+            other
+            for other in run
+            if (other.unit, other.metric) == (one.unit, one.metric) and other.rule != "exact"
+        ]
 
     return [part(each, span(kin(each)) if kin(each) else None) for each in run]
 
@@ -109,7 +113,11 @@ def short(claim: Claim, found: Verdict) -> str:
         f"{f'; {html.escape(where)}' if where else ''}</li>"
         for line, length, _, where in rows
     )
-    again = f'<details class="rb-design"><summary>Repeat it</summary><ul>{commands}</ul></details>' if rows else ""
+    again = (
+        f'<details class="rb-design"><summary>Repeat it</summary><ul>{commands}</ul></details>'
+        if rows
+        else ""
+    )
     registered = {each.registered for each in found.outcomes if each.registered}
     stamp = f" · registered {' and '.join(sorted(registered))} the run" if registered else ""
     return (

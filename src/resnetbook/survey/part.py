@@ -83,7 +83,7 @@ def measure(decision: Decision, scale: str, folder: Path | None = None) -> Part:
         return Part(decision, outcome)
     if record.schema < 2:
         return Part(decision, replace(outcome, reason="the record was made under version 1 of the rules"))
-    arms = [decision.a] if decision.b is None else [decision.a, decision.b]
+    arms = list(decision.weights)
     target = f"{decision.metric}_reached"
     outcome = replace(
         outcome,
@@ -173,7 +173,7 @@ def marks(part: Part, word: Word, adjusted: float) -> tuple[str, ...]:
     assert found is not None
     assert estimate is not None
     assert record is not None
-    arms = [decision.a] if decision.b is None else [decision.a, decision.b]
+    arms = list(decision.weights)
     threshold = reference(decision.rule, float(estimate.mean), part.margin)
     factor = adjusted / part.p if part.p > 0 else 1.0
     raised: Mapping[str, bool] = {

@@ -28,7 +28,13 @@ def number(value: float) -> str:
         return "∞" if value > 0 else "−∞"
     if value == int(value) and abs(value) < 1e9:
         return f"{int(value):,}".replace("-", "−")
-    text = f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.2e}" if abs(value) < 1e-3 else f"{value:,.0f}"
+    text = (
+        f"{value:.3g}"
+        if 1e-3 <= abs(value) < 1e4
+        else f"{value:.2e}"
+        if abs(value) < 1e-3
+        else f"{value:,.0f}"
+    )
     return text.replace("-", "−")
 
 
@@ -45,11 +51,17 @@ def signed(value: float) -> str:
 def effect(outcome: Outcome) -> str:
     """Return mean, interval and margin in words that name their unit."""
     if outcome.unit == "value":
-        spread = number(outcome.low) if outcome.low == outcome.high else f"{number(outcome.low)} to {number(outcome.high)}"
+        spread = (
+            number(outcome.low)
+            if outcome.low == outcome.high
+            else f"{number(outcome.low)} to {number(outcome.high)}"
+        )
         return f"value {spread}, asked for: {asked(outcome)}"
     low, mean, high, margin = outcome.low, outcome.mean, outcome.high, outcome.margin
     if outcome.unit == "ratio":
-        return f"{number(mean)} times in its favour ({number(low)} to {number(high)}; margin {number(margin)})"
+        return (
+            f"{number(mean)} times in its favour ({number(low)} to {number(high)}; margin {number(margin)})"
+        )
     if is_share(outcome):
         low, mean, high, margin = (100 * value for value in (low, mean, high, margin))
         return f"{signed(round(mean, 2))} points ({signed(round(low, 2))} to {signed(round(high, 2))}; margin {number(margin)})"

@@ -55,7 +55,9 @@ def picture(outcome: Outcome, ends: Span | None = None) -> str:
     parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" rx="6" fill="{CARD}"/>']
     parts.append(f'<line x1="{LEFT}" x2="{RIGHT}" y1="{base}" y2="{base}" stroke="{QUIET}"/>')
     none = 1.0 if outcome.unit == "ratio" else 0.0
-    parts.append(f'<line x1="{x(none):.1f}" x2="{x(none):.1f}" y1="8" y2="{base}" stroke="{INK}" stroke-width="1.4"/>')
+    parts.append(
+        f'<line x1="{x(none):.1f}" x2="{x(none):.1f}" y1="8" y2="{base}" stroke="{INK}" stroke-width="1.4"/>'
+    )
     margins = {
         "better": [outcome.margin],
         "not_worse": [1 / outcome.margin if none else -outcome.margin],
@@ -88,7 +90,9 @@ def picture(outcome: Outcome, ends: Span | None = None) -> str:
         parts.append(
             f'<text x="{where}" y="{HEIGHT - 4}" text-anchor="{anchor}" font-size="11" fill="{QUIET}">{text}</text>'
         )
-    name = html.escape(f"{outcome.label}: {word(outcome)}; {effect(outcome)}; {len(shown)} seeds as dots", quote=True)
+    name = html.escape(
+        f"{outcome.label}: {word(outcome)}; {effect(outcome)}; {len(shown)} seeds as dots", quote=True
+    )
     return (
         f'<svg class="rb-part" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}" '
         f'font-family="system-ui, sans-serif">{"".join(parts)}</svg>'
@@ -109,7 +113,11 @@ def ticks(outcome: Outcome, low: float, high: float) -> list[tuple[float, str]]:
     if outcome.unit == "ratio":
         grid = [m * 10.0**e for e in range(-6, 7) for m in (1, 2, 5)]
         inside = [value for value in grid if low <= math.log(value) <= high]
-        inside = inside if len(inside) > 1 else [math.exp(low + (high - low) * share) for share in (0.15, 0.5, 0.85)]
+        inside = (
+            inside
+            if len(inside) > 1
+            else [math.exp(low + (high - low) * share) for share in (0.15, 0.5, 0.85)]
+        )
         chosen = inside[:: math.ceil(len(inside) / 5)]
         return [(value, number(float(f"{value:.3g}"))) for value in chosen]
     scale = 100.0 if is_share(outcome) else 1.0

@@ -28,7 +28,7 @@ def content(decision: Decision, scale: str) -> dict[str, Any]:
     resolved = {"variant": decision.variant_at(scale), "margin": decision.margin_at(scale)}
     fields = {**asdict(decision), **resolved}
     return {
-        key: float(value) if isinstance(value, int | float) else value
+        key: float(value) if isinstance(value, int | float) else dict(value) if key == "contrast" else value
         for key, value in fields.items()
         if key not in LEFT_OUT and value is not None
     }

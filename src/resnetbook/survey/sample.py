@@ -61,7 +61,7 @@ def sample(decision: Decision, record: Record) -> Sample:
     Raises:
         ValueError: the record lacks a value, or a ratio meets a number that is not positive; names the file.
     """
-    names = [decision.a] if decision.b is None else [decision.a, decision.b]
+    names, weights = list(decision.weights), list(decision.weights.values())
     raw = [np.array(record.values(arm, decision.metric)) for arm in names]
     if decision.unit == "ratio" and any((values <= 0).any() for values in raw):
         raise ValueError(
@@ -69,30 +69,25 @@ def sample(decision: Decision, record: Record) -> Sample:
         )
     ratio = decision.unit == "ratio"
     arms = [np.log(values) if ratio else values for values in raw]
-    sign = 1.0 if decision.better == "higher" else -1.0
-    bound = 0.0 if decision.bound is None else float(decision.bound)
-    other = arms[1] if len(arms) > 1 else np.log(bound) if ratio else bound
-    table, images = tables(decision, record, names, raw)
-    values = sign * (arms[0] - other)
+    bound = 0.0 if decision.bound is None else float(np.log(decision.bound) if ratio else decision.bound)
+    table, images = tables(decision, record, raw)
+    values = np.sum([weight * (arm - bound) for weight, arm in zip(weights, arms, strict=True)], axis=0)
     if table is not None:
         # The metric itself is the more exact mean: half-precision numbers are rounded.
-        table = sign * table
-        table += (values - table.mean(axis=1))[:, None]
+        table = table + (values - table.mean(axis=1))[:, None]
     return Sample(values, table, tuple(arms), images)
 
 
-def tables(
-    decision: Decision, record: Record, names: Sequence[str], raw: Sequence[Array]
-) -> tuple[Array | None, int]:
+def tables(decision: Decision, record: Record, raw: Sequence[Array]) -> tuple[Array | None, int]:
     """Return the differences of outcomes up to each seed's mean, by image or patient, and the number of images."""
     found = []
-    for arm, values in zip(names, raw, strict=True):
+    for (arm, weight), values in zip(decision.weights.items(), raw, strict=True):
         outcomes = record.outcomes(arm, decision.metric)
         if outcomes is None:
             return None, 0
         # A logarithm's linear part: what an image adds to the score over the score.
-        found.append(outcomes / np.nanmean(values) if decision.unit == "ratio" else outcomes)
-    table = found[0] - found[1] if len(found) > 1 else found[0]
+        found.append(weight * (outcomes / np.nanmean(values) if decision.unit == "ratio" else outcomes))
+    table = np.sum(found, axis=0)
     images = table.shape[1]
     if record.groups is not None:
         table = by_group(table, record.groups)
