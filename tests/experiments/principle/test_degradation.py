@@ -1,7 +1,6 @@
 """Plain and residual twins: equal but for the addition, and what is read of their trainings."""
 
 import dataclasses
-import math
 
 import pytest
 import torch
@@ -68,21 +67,3 @@ def test_every_depth_of_every_set_is_decided_by_all_three_claims(settings):
                 read |= {decision.a, decision.b, *(decision.contrast or ())} - {None}
         assert read <= arms
         assert claim == "C08" or read == arms  # a net of 8 layers is not deep
-
-
-def test_a_guess_costs_the_entropy_of_the_labels():
-    assert degradation.guess(torch.arange(10).repeat(7)) == pytest.approx(math.log(10))
-    assert degradation.guess(torch.tensor([0, 0, 0, 2])) == pytest.approx(
-        -0.75 * math.log(0.75) - 0.25 * math.log(0.25)
-    )
-
-
-def test_the_time_to_a_target_lies_on_the_line_between_two_epochs():
-    def to(losses, target=1.0):
-        return tuple(degradation.time_to(target, losses, 2.0).values())
-
-    assert to([0.5]) == (pytest.approx(2 / 3), 1.0)
-    assert to([3.0, 1.5, 0.5, 4.0]) == (2.5, 1.0)
-    assert to([1.0]) == (1.0, 1.0)
-    assert to([1.5, 1.5]) == (2.0, 0.0)
-    assert to([1.5, math.nan, math.nan]) == (3.0, 0.0)

@@ -30,13 +30,15 @@ from functools import partial
 from typing import Any
 
 from sklearn.metrics import roc_auc_score
-from torch import Tensor, nn
+from torch import nn
 
-from resnetbook.lab import fitting, measuring, training
+from resnetbook.lab import fitting, measuring, targets, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.normalisation import FreshStatistics
 from resnetbook.lab.running import Context
 from resnetbook.principle.twins import TwinNet
+
+KINDS = ("plain", "residual")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Settings(fitting.Fitting):
 
 def arms(settings: Settings) -> Sequence[str]:
     """Return plain-D and residual-D for each depth."""
-    return tuple(f"{kind}-{depth}" for depth in settings.depths for kind in ("plain", "residual"))
+    return tuple(f"{kind}-{depth}" for depth in settings.depths for kind in KINDS)
 
 
 def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
@@ -67,33 +69,12 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
     )
 
 
-def guess(labels: Tensor) -> float:
-    """Return the cross-entropy of a guess by class frequencies, in nats: the entropy of the labels."""
-    shares = labels.bincount().double() / len(labels)
-    return float(-(shares * shares.clamp_min(1e-12).log()).sum())
-
-
-def time_to(target: float, losses: Sequence[float], start: float) -> dict[str, float]:
-    """Return epochs_to_loss, where the line through `start` and the losses first falls to `target`, and whether it does."""
-    before = start
-    for number, loss in enumerate(losses):
-        if loss <= target:
-            return {
-                "epochs_to_loss": number + (before - target) / (before - loss),
-                "epochs_to_loss_reached": 1.0,
-            }
-        before = loss if math.isfinite(loss) else start
-    return {"epochs_to_loss": float(len(losses)), "epochs_to_loss_reached": 0.0}
-
-
-def seconds_of(settings: Settings, arm: str, seed: int, data: ImageSet, context: Context) -> float:
-    """Return the seconds of an arm's training step, taken in turn with its twin's."""
+def seconds_of(settings: Settings, arm: str, seed: int, data: ImageSet, device: str) -> tuple[float, float]:
+    """Return the seconds of a step and of an epoch of an arm, beside its twin."""
     kind, depth = arm.split("-")
     training.seed_everything(seed)
-    twins = {name: network(settings, f"{name}-{depth}", data) for name in ("plain", "residual")}
-    device = training.device(context.device)
-    times = measuring.seconds_per_step(list(twins.values()), data, settings.batch_size, device, steps=1)
-    return dict(zip(twins, times, strict=True))[kind]
+    twins = [network(settings, f"{name}-{depth}", data) for name in KINDS]
+    return targets.seconds_of(twins, settings, data, device, KINDS.index(kind))
 
 
 def fresh(settings: Settings, data: ImageSet, epochs: int) -> FreshStatistics:
@@ -107,11 +88,9 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     model, found = fitting.fit_and_measure(
         settings, partial(network, settings, arm), seed, context, every=(fresh(settings, data, 1),)
     )
-    level = guess(data.train.labels)
-    found |= time_to(settings.target_share * level, found["train_curve"], level)
-    seconds = seconds_of(settings, arm, seed, data, context)
-    steps = math.ceil(len(data.train) / settings.batch_size)
-    found |= {"seconds_per_step": seconds, "seconds_to_loss": found["epochs_to_loss"] * steps * seconds}
+    found |= targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
+    step, epoch = seconds_of(settings, arm, seed, data, context.device)
+    found |= {"seconds_per_step": step, "seconds_to_loss": found["epochs_to_loss"] * epoch}
     if len(data.classes) == 2:
         model.eval()
         scores = measuring.logits(model, data.test.images)
