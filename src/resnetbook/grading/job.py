@@ -27,6 +27,7 @@ class Step:
     exercise: str = ""
     rtol: float = 0.0
     atol: float = 0.0
+    plain: bool = False
 
 
 @dataclass(frozen=True)
