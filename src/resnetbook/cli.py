@@ -100,8 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("list", help="list data sets: size, licence, and whether they are here").set_defaults(
         function=_data_list
     )
+    show = actions.add_parser("show", help="print what is known of a data set: shapes, split, licence, traps")
+    show.add_argument("name", metavar="NAME")
+    show.set_defaults(function=_data_show)
     fetch = actions.add_parser("fetch", help="fetch a data set from its source into the cache")
-    fetch.add_argument("name", metavar="NAME")
+    fetch.add_argument("name", metavar="NAME", help="as listed; another size as bloodmnist_64")
     fetch.set_defaults(function=_data_fetch)
 
     release = commands.add_parser("release", help="make the students' notebook from a master")
@@ -234,11 +237,19 @@ def _methods(options: argparse.Namespace) -> None:
 def _data_list(options: argparse.Namespace) -> None:
     from resnetbook.lab import data
 
-    rows = [("name", "here", "MB", "licence", "title")]
+    rows = [("name", "here", "MB", "sizes, * here", "licence", "title")]
     for card in data.cards():
         here = "yes" if data.available(card.name) else "no"
-        rows.append((card.name, here, f"{card.megabytes:g}", card.licence, card.title))
+        sizes = " ".join(f"{size}{'*' if size in data.sizes_here(card.name) else ''}" for size in card.sizes)
+        megabytes = card.on_disk.replace("at most ", "<").removesuffix(" MB")
+        rows.append((card.name, here, megabytes, sizes or "-", card.licence, card.title))
     _print_table(rows)
+
+
+def _data_show(options: argparse.Namespace) -> None:
+    from resnetbook.lab import data
+
+    print(data.card(options.name).text.rstrip())
 
 
 def _data_fetch(options: argparse.Namespace) -> None:

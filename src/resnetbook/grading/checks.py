@@ -26,7 +26,9 @@ _KERNEL = "__import__('sys').modules['resnetbook.grading._kernel']"
 _SIGNS = dict(
     zip((ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn), OPERATORS, strict=True)
 )
-_EQUALITY = re.compile(r"(?:^|_)(?:equals?|eq|i?s?close|allclose)_?$|^assert(?:Almost|List|Dict|Tuple|Set)?Equals?$")
+_EQUALITY = re.compile(
+    r"(?:^|_)(?:equals?|eq|i?s?close|allclose)_?$|^assert(?:Almost|List|Dict|Tuple|Set)?Equals?$"
+)
 _NEARLY = re.compile(r"close|almost", re.IGNORECASE)
 _MESSAGES = {"msg", "err_msg", "message", "verbose"}
 

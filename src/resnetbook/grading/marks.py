@@ -56,7 +56,9 @@ def regions(source: str) -> list[Region]:
         for word, kind in marks:
             if word == "BEGIN":
                 if opened:
-                    raise ValueError(f"### BEGIN {kind} stands inside a region that ### BEGIN {opened[0]} opened")
+                    raise ValueError(
+                        f"### BEGIN {kind} stands inside a region that ### BEGIN {opened[0]} opened"
+                    )
                 opened = kind, number
             else:
                 if opened is None or opened[0] != kind:
