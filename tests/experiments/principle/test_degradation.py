@@ -64,6 +64,6 @@ def test_every_depth_of_every_set_is_decided_by_all_three_claims(settings):
         read = set()
         for decision in survey.claim(claim).decisions:
             if decision.variant == settings.data and decision.scale == "quick":
-                read |= {decision.a, decision.b, *(decision.contrast or ())} - {None}
+                read |= {decision.a, decision.b, *dict(decision.contrast or ())} - {None}
         assert read <= arms
         assert claim == "C08" or read == arms  # a net of 8 layers is not deep
