@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from resnetbook.survey.intervals import Estimate, by_group, over_seeds, over_seeds_and_images, placements
+from resnetbook.survey.intervals import (
+    Estimate,
+    by_group,
+    over_seeds,
+    over_seeds_and_images,
+    placements,
+    without_each_seed,
+)
 from resnetbook.survey.words import judge, reference
 
 # Standard deviations of seeds, images and the rest.
@@ -167,6 +174,22 @@ def test_repeats_are_estimated_each_for_itself():
     for index, table in enumerate(draws):
         alone = over_seeds_and_images(table)
         assert [part[index] for part in together] == pytest.approx([float(part) for part in alone])
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 12])
+@pytest.mark.parametrize("kind", ["numbers", "answers", "equal but for one seed", "equal"])
+def test_leaving_out_each_seed_by_sums_is_leaving_it_out(seeds, kind):
+    rng = np.random.default_rng(seeds)
+    table = 0.9 + crossed(rng, (0.2, 0.5, 1.0), seeds, 30, 1)[0]
+    if kind == "answers":
+        table = rng.integers(-1, 2, (seeds, 30)).astype(float)
+    if kind.startswith("equal"):
+        table = np.full((seeds, 30), 0.1)
+        table[0] += 0.0 if kind == "equal" else rng.normal(size=30)
+    found = without_each_seed(table)
+    for seed in range(seeds):
+        alone = over_seeds_and_images(np.delete(table, seed, axis=0))
+        assert [part[seed] for part in found] == pytest.approx([float(part) for part in alone], abs=1e-9)
 
 
 def test_p_value_and_interval_say_the_same():

@@ -7,9 +7,6 @@ from functools import cache
 
 from resnetbook.survey.tables import build, read_toml
 
-# The last commit of version 1; its code computed the file.
-COMMIT = "12bffb7"
-
 
 @dataclass(frozen=True)
 class FormerPart:

@@ -87,20 +87,46 @@ def over_seeds_and_images(values: ArrayLike) -> Estimate:
         return Estimate(mean, np.full(mean.shape, np.inf), np.zeros(mean.shape))
     rows, columns = values.mean(-1), values.mean(-2)
     rest = values - rows[..., None] - columns[..., None, :] + mean[..., None, None]
-    a, df_a = images * rows.var(-1, ddof=1), seeds - 1
-    b, df_b = seeds * columns.var(-1, ddof=1), images - 1
-    e, df_e = (rest**2).sum((-2, -1)) / (df_a * df_b), df_a * df_b
-    both = (a > e) & (b > e)
+    a, b = images * rows.var(-1, ddof=1), seeds * columns.var(-1, ddof=1)
+    e = (rest**2).sum((-2, -1)) / ((seeds - 1) * (images - 1))
+    equal = np.ptp(values, axis=(-2, -1)) == 0
+    return from_squares(np.where(equal, values[..., 0, 0], mean), a, b, e, seeds, images, equal)
+
+
+def from_squares(mean: Any, a: Any, b: Any, e: Any, seeds: int, images: int, equal: Any) -> Estimate:
+    """Return the estimate from the mean squares of seeds, images and the rest; `equal` marks those without any spread."""
+    df_a, df_b, df_e = seeds - 1, images - 1, (seeds - 1) * (images - 1)
+    both = np.minimum(a, b) > e * (1 + 1e-9)  # equal up to rounding is not above
     square = np.where(both, a + b - e, np.maximum(a, b))
     spread = (
         np.where(both | (a >= b), a**2 / df_a, 0.0)
         + np.where(both | (a < b), b**2 / df_b, 0.0)
         + np.where(both, e**2 / df_e, 0.0)
     )
-    df = np.where(spread > 0, square**2 / np.where(spread > 0, spread, 1.0), df_a)
-    equal = np.ptp(values, axis=(-2, -1)) == 0
+    known = (spread > 0) & ~np.asarray(equal)
+    df = np.where(known, square**2 / np.where(known, spread, 1.0), df_a)
     error = np.where(equal, 0.0, np.sqrt(np.maximum(square, e) / (seeds * images)))
-    return Estimate(np.where(equal, values[..., 0, 0], mean), error, df)
+    return Estimate(mean, error, df)
+
+
+def without_each_seed(values: NDArray[np.float64]) -> Estimate:
+    """Return the estimates of a crossed design that leave out one seed each, arrays (seeds,), by sums rather than copies.
+
+    Args:
+        values: shape (seeds, images), at least three seeds and two images.
+    """
+    (seeds, images), shift = values.shape, values.mean()
+    x, left = values - shift, values.shape[0] - 1
+    rows, columns = x.mean(1), (x.sum(0) - x) / left
+    mean = columns.mean(1)
+    a = images * np.maximum((rows**2).sum() - rows**2 - left * mean**2, 0.0) / (left - 1)
+    b = left * columns.var(1, ddof=1)
+    total = (x**2).sum() - (x**2).sum(1) - left * images * mean**2
+    e = np.maximum(total - (left - 1) * a - (images - 1) * b, 0.0) / ((left - 1) * (images - 1))
+    others = ~np.eye(seeds, dtype=bool)
+    low = np.where(others, values.min(1), np.inf).min(1)
+    high = np.where(others, values.max(1), -np.inf).max(1)
+    return from_squares(np.where(low == high, low, mean + shift), a, b, e, left, images, low == high)
 
 
 def by_group(values: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resnetbook.survey.intervals import Estimate, by_group, over_seeds, over_seeds_and_images
+from resnetbook.survey.intervals import (
+    Estimate,
+    by_group,
+    over_seeds,
+    over_seeds_and_images,
+    without_each_seed,
+)
 from resnetbook.survey.model import Decision
 from resnetbook.survey.records import Record
 
@@ -45,13 +51,14 @@ class Sample:
 
     def without_each_seed(self) -> Estimate:
         """Return the estimates that leave out one seed, in the order of the seeds that have a value; arrays."""
-        count = int(self.known.sum())
-        kept = np.array([np.delete(np.arange(count), seed) for seed in range(count)])
+        if self.table is not None and self.known.sum() > 2 and self.table.shape[1] > 1:
+            return without_each_seed(self.table[self.known])
+        values = self.values[self.known]
         if self.table is None:
-            return over_seeds(self.values[self.known][kept])
-        # One at a time: all at once would hold the table as many times as there are seeds.
-        table = self.table[self.known]
-        found = [over_seeds_and_images(table[rows]) for rows in kept]
+            return over_seeds([np.delete(values, seed) for seed in range(len(values))])
+        found = [
+            over_seeds_and_images(np.delete(self.table[self.known], seed, 0)) for seed in range(len(values))
+        ]
         return Estimate(*(np.array(part) for part in zip(*found, strict=True)))
 
 
