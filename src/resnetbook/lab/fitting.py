@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from resnetbook.lab import measuring, training
-from resnetbook.lab.data import ImageSet, load, redrawn
+from resnetbook.lab.data import ImageSet, draw, load, redrawn
 from resnetbook.lab.running.experiment import Context, Experiment
 
 Build = Callable[[ImageSet], nn.Module]
@@ -46,8 +46,15 @@ def _stored(name: str, size: int) -> ImageSet:
 
 
 def images_of(settings: Any, seed: int) -> ImageSet:
-    """Load the set at the size asked for, with the training images that `seed` draws; test images never change."""
-    return redrawn(_stored(settings.data, settings.size), seed, train_size=settings.train_size or None)
+    """Load the set at the size asked for, with the training images that `seed` draws; test images never change.
+
+    Settings with a `validation_size` above 0 use no more validation images than that.
+    """
+    data = redrawn(_stored(settings.data, settings.size), seed, train_size=settings.train_size or None)
+    most = getattr(settings, "validation_size", 0)
+    return (
+        data if not 0 < most < len(data.validation) else replace(data, validation=draw(data.validation, most))
+    )
 
 
 def describe(settings: Any) -> dict[str, str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from resnetbook.lab import fitting
 from resnetbook.lab.data import ImageSet
+from resnetbook.lab.running.experiment import Context
 
 
 class FreshStatistics:
@@ -37,3 +40,14 @@ class FreshStatistics:
 
     def on_epoch_end(self, epoch: int, model: nn.Module, row: dict[str, Any]) -> None:
         """Do nothing more."""
+
+
+def fresh(settings: Any, data: ImageSet, epochs: int = 1) -> FreshStatistics:
+    """Return what estimates the statistics anew after every `epochs` epochs of a training with `settings` on `data`."""
+    return FreshStatistics(data, epochs * math.ceil(len(data.train) / settings.batch_size))
+
+
+def score(network: fitting.Network, settings: Any, arm: str, seed: int, context: Context) -> dict[str, float]:
+    """Return `fitting.score` of an arm's network with the statistics estimated anew after the last epoch."""
+    looking = fresh(settings, fitting.images_of(settings, seed), settings.epochs)
+    return fitting.score(settings, partial(network, settings, arm), seed, context, callbacks=(looking,))

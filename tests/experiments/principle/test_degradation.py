@@ -42,7 +42,7 @@ def test_an_arm_gives_the_same_numbers_twice_and_all_that_the_decisions_read(arm
         assert len(values["outcomes"]["test_accuracy"]) == len(fitting.images_of(SETTINGS, 0).test)
         values.pop("outcomes")
         found.append({key: value for key, value in values.items() if "second" not in key})
-        score = degradation.score(SETTINGS, arm, 0, context)
+        score = degradation.EXPERIMENT.score(SETTINGS, arm, 0, context)
         # The rate is chosen by what the record holds.
         assert score["train_loss"] == pytest.approx(values["train_loss"], rel=1e-5)
     assert found[0] == found[1]

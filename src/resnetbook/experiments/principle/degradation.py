@@ -23,7 +23,6 @@ blood cells). Sizes of batches are such that the numbers of steps are alike.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,9 +31,8 @@ from typing import Any
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from resnetbook.lab import fitting, measuring, targets, training
+from resnetbook.lab import fitting, measuring, normalisation, targets, training
 from resnetbook.lab.data import ImageSet
-from resnetbook.lab.normalisation import FreshStatistics
 from resnetbook.lab.running import Context
 from resnetbook.principle.twins import TwinNet
 
@@ -77,16 +75,11 @@ def seconds_of(settings: Settings, arm: str, seed: int, data: ImageSet, device: 
     return targets.seconds_of(twins, settings, data, device, KINDS.index(kind))
 
 
-def fresh(settings: Settings, data: ImageSet, epochs: int) -> FreshStatistics:
-    """Return what estimates the statistics anew after every `epochs` epochs."""
-    return FreshStatistics(data, epochs * math.ceil(len(data.train) / settings.batch_size))
-
-
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network and measure it."""
     data = fitting.images_of(settings, seed)
     model, found = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=(fresh(settings, data, 1),)
+        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
     )
     found |= targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
     step, epoch = seconds_of(settings, arm, seed, data, context.device)
@@ -100,12 +93,6 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     return found
 
 
-def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, float]:
-    """Return what chooses the rate, measured as in `run`."""
-    looking = fresh(settings, fitting.images_of(settings, seed), settings.epochs)
-    return fitting.score(settings, partial(network, settings, arm), seed, context, callbacks=(looking,))
-
-
 EXPERIMENT = fitting.experiment(
     __name__,
     "Plain and residual networks by depth",
@@ -113,7 +100,7 @@ EXPERIMENT = fitting.experiment(
     network=network,
     arms=arms,
     run=run,
-    score=score,
+    score=partial(normalisation.score, network),
     scales={
         "live": Settings(depths=(20, 56), epochs=4, rates=(0.05,)),
         "quick": Settings(),
