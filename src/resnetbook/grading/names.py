@@ -96,18 +96,20 @@ _SHOWN = frozenset({"plt", "ax", "axes", "fig", "sns"})
 class Names:
     """The names of a cell.
 
-    `defines` are bound at its top level, `imports` by an import among them; `uses` are read and not bound, `now` those of
-    all names read that it reads when it runs, `later` those that its functions read when they are called. `changes` are
-    objects that it alters without binding them, `effects` what each of its functions alters; `calls` the functions that it
-    calls. `star` is true if it imports names that only the run can tell.
+    `defines` are bound at its top level, among them `imports` and `functions` (classes too); `uses` are read and not bound.
+    `now` are read when the cell runs, before it binds them, `later` when its functions are called. `changes` are objects
+    that it alters without binding them, `given` objects handed to a function that may alter them; `calls` are the functions
+    that it calls, `effects` what each of its own alters. `star` is true if it imports names that only the run can tell.
     """
 
     defines: frozenset[str]
     uses: frozenset[str]
     imports: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
     now: frozenset[str] = frozenset()
     later: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
     calls: frozenset[str] = frozenset()
     effects: Mapping[str, frozenset[str]] = field(default_factory=dict)
     star: bool = False
@@ -129,16 +131,19 @@ def names_of(source: str) -> Names:
     symbols = table.get_symbols()
     defines = {s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()}
     now = {s.get_name() for s in symbols if s.is_referenced()}
+    now |= {_root(node.target) for node in _walk(tree.body) if isinstance(node, ast.AugAssign)} - {""}
     later: set[str] = set()
     _read(table, now, later)
-    changes, calls = _altered(tree.body)
+    changes, given, calls = _altered(tree.body)
     return Names(
         defines=frozenset(defines),
         uses=frozenset((now | later) - defines - _BUILTIN),
         imports=frozenset(s.get_name() for s in symbols if s.is_imported()),
-        now=frozenset(now - _BUILTIN),
+        functions=frozenset(s.get_name() for s in symbols if s.is_namespace()),
+        now=frozenset((now & _first_read(tree.body)) - _BUILTIN),
         later=frozenset(later - _BUILTIN),
         changes=frozenset(changes),
+        given=frozenset(given),
         calls=frozenset(calls),
         effects=dict(_effects(tree.body)),
         star=star,
@@ -165,8 +170,27 @@ def _walk(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """All nodes that run when the statements run, not those inside of functions."""
     for node in nodes:
         yield node
-        if not isinstance(node, _SCOPES):
+        if isinstance(node, _SCOPES):
+            defaults = [default for default in (*node.args.defaults, *node.args.kw_defaults) if default]
+            yield from _walk([*getattr(node, "decorator_list", ()), *defaults])
+        else:
             yield from _walk(ast.iter_child_nodes(node))
+
+
+def _first_read(body: Iterable[ast.stmt]) -> set[str]:
+    """Names that a statement reads and no statement before it has bound."""
+    read: set[str] = set()
+    bound: set[str] = set()
+    for statement in body:
+        nodes = list(_walk([statement]))
+        loaded = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        loaded |= {_root(node.target) for node in nodes if isinstance(node, ast.AugAssign)}
+        read |= loaded - bound
+        bound |= stored
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(statement.name)
+    return read
 
 
 def _root(node: ast.AST) -> str:
@@ -176,9 +200,9 @@ def _root(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _altered(body: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
-    """(names whose objects the statements alter, names of the functions that they call)."""
-    changes, calls = set(), set()
+def _altered(body: Iterable[ast.AST]) -> tuple[set[str], set[str], set[str]]:
+    """(names whose objects the statements alter, those that they hand to a function, the functions that they call)."""
+    changes, given, calls = set(), set(), set()
     for node in _walk(body):
         if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
             changes.add(_root(node))
@@ -193,11 +217,11 @@ def _altered(body: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
             function = node.value.func
             last = function.attr if isinstance(function, ast.Attribute) else _root(function)
             if last not in _READERS and _root(function) not in _SHOWN and not last.startswith("assert"):
-                given = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
-                changes.update(_root(argument) for argument in given)
+                handed = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
+                given.update(_root(argument) for argument in handed)
                 if isinstance(function, ast.Attribute):
                     changes.add(_root(function))
-    return changes - {""}, calls
+    return changes - {""}, given - {""}, calls
 
 
 def _effects(body: Iterable[ast.stmt]) -> Iterator[tuple[str, frozenset[str]]]:
@@ -208,7 +232,8 @@ def _effects(body: Iterable[ast.stmt]) -> Iterator[tuple[str, frozenset[str]]]:
                 n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
             }
             shared = {name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names}
-            yield node.name, frozenset((_altered(node.body)[0] - own - (stored - shared)) | (shared & stored))
+            changes, given, _ = _altered(node.body)
+            yield node.name, frozenset(((changes | given) - own - (stored - shared)) | (shared & stored))
 
 
 def statements(source: str) -> dict[str, str]:
