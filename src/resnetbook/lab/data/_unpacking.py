@@ -33,8 +33,9 @@ def unpack(archive_path: Path, kind: str, take: list[list[str]], folder: Path) -
                 write(target, archive.read(member))
         return
     with tarfile.open(archive_path) as tar:
-        for member, target in _wanted(tar.getnames(), take):
-            content = tar.extractfile(member)
+        regular = {member.name: member for member in tar.getmembers() if member.isfile()}
+        for name, target in _wanted(regular, take):
+            content = tar.extractfile(regular[name])
             if content is not None:
                 write(target, content.read())
 

@@ -77,13 +77,14 @@ def find(name: str, *, download: bool = False) -> Path:
             if wrong and place.own:
                 raise DataMissing(_explain(entry, f"{wrong} in {shown(folder)}", _replace(entry)))
             if wrong:
-                doubtful = doubtful or f"; what {shown(folder)} holds {wrong}"
+                doubtful = doubtful or f"what {shown(folder)} holds {wrong}"
                 continue
             _checked.add((name, folder))
         return folder
     if download:
         return fetch(name)
-    raise DataMissing(_explain(entry, f"is not on this machine ({mistake() or searched(entry)}{doubtful})"))
+    looked = "; ".join(filter(None, (mistake(), searched(entry), doubtful)))
+    raise DataMissing(_explain(entry, f"is not on this machine ({looked})"))
 
 
 def _replace(entry: Card) -> str:
