@@ -198,7 +198,7 @@ def test_ledger_prints_differences_with_their_intervals(monkeypatch):
     found = survey.Verdict(claim.id, "quick", "supported", (outcome(),))
     nothing = survey.Verdict(claim.id, "full", "not run yet", ())
     monkeypatch.setattr(ledger, "verdict", lambda _, scale: found if scale == "quick" else nothing)
-    card = ledger.card(claim, LINKS)
+    card = ledger.claim_card(claim, LINKS)
     for part in ("0.0123 [0.01, 0.02]", "a &lt; b", "five seeds", 'rb-supported">supported', "train loss"):
         assert part in card
 

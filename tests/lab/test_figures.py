@@ -177,9 +177,17 @@ def test_verdict_is_drawn_from_the_map(monkeypatch):
     from resnetbook import survey
 
     outcome = survey.Outcome(
-        "residual < plain", 5, 0.25, 0.125, 0.375, 0.005, "supported", "5 seeds, digits, CPU", reading="loss"
+        label="residual < plain",
+        status="supported",
+        reading="loss",
+        seeds=5,
+        mean=0.25,
+        low=0.125,
+        high=0.375,
+        margin=0.005,
+        provenance="5 seeds, digits, CPU",
     )
-    waiting = survey.Outcome("other", 0, *[float("nan")] * 3, 0.005, "not run yet", "")
+    waiting = survey.Outcome(label="other", status="not run yet")
     found = survey.Verdict("C03", "quick", "supported", (outcome, waiting))
     monkeypatch.setattr(survey, "verdict", lambda claim, scale: found)
     block = figures.verdict("C03")
