@@ -138,6 +138,26 @@ def kept(under: Tensor, clean: Tensor) -> tuple[float, Tensor]:
     return float(ratio), ratio + (changed - ratio * base) / whole
 
 
+def area(model: nn.Module, part: Part) -> tuple[float, Tensor]:
+    """Return the area under the ROC curve of a network of two classes, and each image's contribution to it.
+
+    The contributions, (N,), have the area as their mean: its first-order expansion (DeLong et al. 1988), in which an
+    image's own term is the share of the other class that it is ranked rightly against, ties counting half.
+    """
+    was_training = model.training
+    outputs = logits(model.eval(), part.images).double()
+    model.train(was_training)
+    # A network that diverged gives no scores: it ranks as chance does.
+    scores = (outputs[:, 1] - outputs[:, 0]).nan_to_num(0.0, 0.0, 0.0)
+    positive = part.labels == 1
+    ahead = torch.sign(scores[positive][:, None] - scores[~positive][None, :]) / 2 + 0.5
+    whole = ahead.mean()
+    terms = torch.empty_like(scores)
+    for which, placed in ((positive, ahead.mean(1)), (~positive, ahead.mean(0))):
+        terms[which] = whole + (placed - whole) * len(scores) / which.sum()
+    return float(whole), terms
+
+
 def seconds_per_step(
     models: Sequence[nn.Module], data: ImageSet, batch_size: int, device: torch.device, steps: int = 3
 ) -> list[float]:
