@@ -30,7 +30,18 @@ from resnetbook.grading.notebook import Cell
 from resnetbook.grading.sharing import prelude, shared
 from resnetbook.grading.values import MIME
 
-__all__ = ["Check", "Exercise", "Master", "MasterError", "grouped", "load", "parse", "stored_values", "stub_of"]
+__all__ = [
+    "Check",
+    "Exercise",
+    "Master",
+    "MasterError",
+    "Remark",
+    "grouped",
+    "load",
+    "parse",
+    "stored_values",
+    "stub_of",
+]
 
 BLANK = "Your answer here."
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -201,7 +212,9 @@ def parse(data: bytes, path: Path = Path("master.ipynb"), *, strict: bool = True
         digest=_digest(cells, settings),
         kinds=tuple(kinds),
         released=tuple(released),
-        preludes={i: text for i, (names, _) in needed.items() if (text := prelude(cells[i].source, names, answers))},
+        preludes={
+            i: text for i, (names, _) in needed.items() if (text := prelude(cells[i].source, names, answers))
+        },
         strict=strict,
         notes=tuple(grouped(rules)),
     )
@@ -212,7 +225,7 @@ def grouped(remarks: Sequence[Remark]) -> list[str]:
     cells: dict[str, list[str]] = {}
     for where, text in remarks:
         cells.setdefault(text, []).append(where)
-    return [f"{', '.join(names)}: {text}" for text, names in cells.items()]
+    return [f"{', '.join(names)}: {text}" if any(names) else text for text, names in cells.items()]
 
 
 def limits_of(settings: Mapping[str, Any]) -> dict[str, int]:
@@ -346,7 +359,9 @@ def _written(cell: Cell, index: int, said: list[str]) -> Exercise:
     """An answer in words, or a task: a person reads it, the model answer stays with the author."""
     settings, task = cell.metadata.get("resnetbook") or {}, bool(cell.grader.get("task"))
     if not task and not cell.grader.get("solution"):
-        raise ValueError(f"a {cell.kind} cell cannot be a check: make it an answer (solution: true) or a task")
+        raise ValueError(
+            f"a {cell.kind} cell cannot be a check: make it an answer (solution: true) or a task"
+        )
     if any(region.kind == SOLUTION for region in marks.regions(cell.source)):
         stub = marks.cut(marks.cut(cell.source, SOLUTION, BLANK), HIDDEN)
     else:
@@ -371,7 +386,12 @@ def _named(exercises: list[Exercise], cells: Sequence[Cell]) -> list[Exercise]:
     for exercise in exercises:
         if not exercise.names and not exercise.written:
             own = names_of(exercise.cell.source).defines
-            used = {n for c in cells if c.kind == "code" and c is not exercise.cell for n in names_of(c.source).uses}
+            used = {
+                n
+                for c in cells
+                if c.kind == "code" and c is not exercise.cell
+                for n in names_of(c.source).uses
+            }
             exercise = replace(exercise, names=(own & used) or own)
         named.append(exercise)
     return named
@@ -450,7 +470,9 @@ def _whole(
     places = {exercise.id: exercise.index for exercise in exercises if not exercise.written}
     for check in checks:
         if check.exercise not in places:
-            problems.append((check.id, f"it belongs to exercise {check.exercise!r}, which is no solution cell"))
+            problems.append(
+                (check.id, f"it belongs to exercise {check.exercise!r}, which is no solution cell")
+            )
         elif check.index < places[check.exercise]:
             rules.append((check.id, f"it stands before its exercise {check.exercise}"))
     for exercise in exercises:

@@ -19,11 +19,75 @@ _BUILTIN = frozenset(dir(builtins)) | {"get_ipython", "display", "In", "Out", "e
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 # Calls made for what they show or return. Any other call that stands as a statement is taken to change what it is given.
 _READERS = frozenset(
-    "print display pprint len type help repr str id dir vars isinstance hash format sorted sum min max any all list"
-    " tuple set dict iter items keys values get head tail describe info show plot imshow hist scatter mean count index"
-    " copy parameters named_parameters state_dict summary tolist numpy item".split()
+    [
+        "print",
+        "display",
+        "pprint",
+        "len",
+        "type",
+        "help",
+        "repr",
+        "str",
+        "id",
+        "dir",
+        "vars",
+        "isinstance",
+        "hash",
+        "format",
+        "sorted",
+        "sum",
+        "min",
+        "max",
+        "any",
+        "all",
+        "list",
+        "tuple",
+        "set",
+        "dict",
+        "iter",
+        "items",
+        "keys",
+        "values",
+        "get",
+        "head",
+        "tail",
+        "describe",
+        "info",
+        "show",
+        "plot",
+        "imshow",
+        "hist",
+        "scatter",
+        "mean",
+        "count",
+        "index",
+        "copy",
+        "parameters",
+        "named_parameters",
+        "state_dict",
+        "summary",
+        "tolist",
+        "numpy",
+        "item",
+    ]
 )
-_MUTATORS = frozenset("append extend insert add update setdefault pop popitem remove discard clear sort reverse".split())
+_MUTATORS = frozenset(
+    [
+        "append",
+        "extend",
+        "insert",
+        "add",
+        "update",
+        "setdefault",
+        "pop",
+        "popitem",
+        "remove",
+        "discard",
+        "clear",
+        "sort",
+        "reverse",
+    ]
+)
 _COMPREHENSIONS = ("listcomp", "setcomp", "dictcomp", "genexpr")
 _SHOWN = frozenset({"plt", "ax", "axes", "fig", "sns"})
 
@@ -138,7 +202,9 @@ def _root(node: ast.AST) -> str:
 
 def _altered(body: Iterable[ast.AST]) -> tuple[set[str], set[str], set[str]]:
     """(names whose objects the statements alter, those that they hand to a function, the functions that they call)."""
-    changes, given, calls = set(), set(), set()
+    changes: set[str] = set()
+    given: set[str] = set()
+    calls: set[str] = set()
     for node in _walk(body):
         if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
             changes.add(_root(node))
@@ -164,7 +230,9 @@ def _effects(body: Iterable[ast.stmt]) -> Iterator[tuple[str, frozenset[str]]]:
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             own = {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
-            stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            stored = {
+                n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
             shared = {name for n in ast.walk(node) if isinstance(n, ast.Global) for name in n.names}
             changes, given, _ = _altered(node.body)
             yield node.name, frozenset(((changes | given) - own - (stored - shared)) | (shared & stored))

@@ -31,6 +31,7 @@ _ERRORS = frozenset(
     n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, BaseException)
 )
 
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that names the pipe of the verdicts."""
     parser.addoption("--graded-pipe", type=int, default=None, help="file descriptor that takes the verdicts")

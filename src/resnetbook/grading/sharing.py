@@ -24,11 +24,20 @@ def shared(cells: Sequence[Cell], kinds: Sequence[str]) -> dict[int, tuple[froze
         kinds: the kind of each.
     """
     found = [names_of(cell.source if cell.kind == "code" else "") for cell in cells]
-    kept = {n for names, kind in zip(found, kinds, strict=True) if kind in ("given", "solution") for n in names.defines}
+    kept = {
+        n
+        for names, kind in zip(found, kinds, strict=True)
+        if kind in ("given", "solution")
+        for n in names.defines
+    }
     needed: dict[int, tuple[frozenset[str], str]] = {}
     for index, kind in enumerate(kinds):
         if kind in ("check", "public"):
-            wanting = [(other, found[index].defines & names.uses) for other, names in enumerate(found) if other != index]
+            wanting = [
+                (other, found[index].defines & names.uses)
+                for other, names in enumerate(found)
+                if other != index
+            ]
             names = frozenset(name for _, some in wanting for name in some) - kept
             if names:
                 first = next(other for other, some in wanting if some & names)
