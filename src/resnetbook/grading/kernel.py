@@ -24,16 +24,10 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
+from resnetbook.grading.limits import FLOOD_LIMIT, OUTPUT_LIMIT, VALUE_LIMIT
 from resnetbook.grading.values import MIME
 
 __all__ = ["FATAL", "Kernel", "Outcome", "Session"]
-
-OUTPUT_LIMIT = 1_000_000
-"""Bytes of a cell's output that are looked at; what comes behind them is dropped and the cell runs on."""
-FLOOD_LIMIT = 32_000_000
-"""Bytes that one cell may send, everything together."""
-VALUE_LIMIT = 4_000_000
-"""Bytes that the value of a check may have."""
 
 POLL = 0.2
 GRACE = 2.0

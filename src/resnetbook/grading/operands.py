@@ -30,8 +30,10 @@ def plain(value: Any) -> Any:
     """
     try:
         return _plain(value, [_MOST], 0)
-    except Exception:  # an object may raise whatever it likes when it is looked at
+    except ValueError:
         return {OTHER: "large"}
+    except Exception:  # an object may raise whatever it likes when it is looked at
+        return {OTHER: f"{OWN}.{type(value).__name__}"}
 
 
 def _plain(value: Any, left: list[int], depth: int) -> Any:
@@ -52,12 +54,10 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
         return real if math.isfinite(real) else {OTHER: "not finite"}
     if isinstance(value, dict):
         return {_key(k): _plain(item, left, depth + 1) for k, item in dict.items(value)}
-    if isinstance(value, list | tuple):
-        base = list if isinstance(value, list) else tuple
-        return [_plain(item, left, depth + 1) for item in base.__iter__(value)]
-    if isinstance(value, set | frozenset):
-        base_set = set if isinstance(value, set) else frozenset
-        return sorted((_plain(item, left, depth + 1) for item in base_set.__iter__(value)), key=_order)
+    for base in (list, tuple, set, frozenset):
+        if isinstance(value, base):
+            items = [_plain(item, left, depth + 1) for item in base.__iter__(value)]  # type: ignore[arg-type]
+            return sorted(items, key=_order) if base in (set, frozenset) else items
     found, is_plain = from_library(value, kind, left[0])
     if is_plain:
         return _plain(found, left, depth + 1)

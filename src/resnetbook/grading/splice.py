@@ -8,7 +8,7 @@ check cells and outputs are never used.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from resnetbook.grading.added import added_cells
