@@ -157,7 +157,9 @@ def test_a_checkpointed_block_that_is_dropped_is_not_overwritten() -> None:
 
     def net() -> nn.Sequential:
         torch.manual_seed(0)
-        return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), Region(Dropped(), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1)))
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), Region(Dropped(), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1))
+        )
 
     plain, again = net(), net()
     with GradientFlow(plain, blocks=["1.0"]) as expected:
@@ -212,8 +214,9 @@ def test_a_block_first_seen_without_gradients_is_still_verified() -> None:
             return x + self.conv(torch.relu(x))
 
     net = Net(FunctionalActivation())
-    with pytest.raises(RuntimeError, match="Relu.*make that operation a submodule"), GradientFlow(
-        net, blocks=["blocks.0"]
+    with (
+        pytest.raises(RuntimeError, match="Relu.*make that operation a submodule"),
+        GradientFlow(net, blocks=["blocks.0"]),
     ):
         net.region = lambda net, x: net.each(x) if net.training else torch.no_grad()(net.each)(x)
         net.eval()(images())
@@ -286,7 +289,10 @@ def test_what_is_compiled_later_is_refused_too(way: Callable[[nn.Module], nn.Mod
 
     for steps in (0, 1):
         model = TwinNet(8)
-        with pytest.raises(RuntimeError, match="compiled.*expected eager mode"), GradientFlow(model, blocks=[]):
+        with (
+            pytest.raises(RuntimeError, match="compiled.*expected eager mode"),
+            GradientFlow(model, blocks=[]),
+        ):
             for _ in range(steps):
                 step(model, images())
             way(model)
@@ -522,7 +528,12 @@ def test_the_branch_may_read_x_at_any_place(form: str) -> None:
     with GradientFlow(block, blocks=[""]) as flow:
         block(x, other).square().sum().backward()
     apart = [x.detach().clone().requires_grad_() for _ in range(2)]
-    given = {"one": (apart[1],), "first": (apart[1], other), "second": (other, apart[1]), "both": (apart[1],) * 2}
+    given = {
+        "one": (apart[1],),
+        "first": (apart[1], other),
+        "second": (other, apart[1]),
+        "both": (apart[1],) * 2,
+    }
     (apart[0] + block.mix(*given[form])).square().sum().backward()
     torch.testing.assert_close(flow.split[""].identity, apart[0].grad)
     torch.testing.assert_close(flow.split[""].residual, apart[1].grad)
@@ -538,7 +549,9 @@ def test_what_a_block_cannot_fork_is_refused(x: Any) -> None:
         def forward(self, x: Any = None, y: Any = None) -> Tensor:
             return self.table(torch.ones(2, 3))
 
-    with pytest.raises(RuntimeError, match="'': expected a tensor of floats as its first positional argument"):
+    with pytest.raises(
+        RuntimeError, match="'': expected a tensor of floats as its first positional argument"
+    ):
         block = Any_()
         with GradientFlow(block, blocks=[""]):
             block(y=x) if isinstance(x, str) else block(x)

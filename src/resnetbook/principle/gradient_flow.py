@@ -81,7 +81,9 @@ def _norm(tensor: Tensor) -> float | Tensor:
     return norm.item() if tensor.is_cpu else norm
 
 
-_EAGER = "expected eager mode, since compiled code runs without the recorder: record first, compile afterwards"
+_EAGER = (
+    "expected eager mode, since compiled code runs without the recorder: record first, compile afterwards"
+)
 _NOT_COMPUTED = math.nan  # this very object, until a norm takes its place
 
 
@@ -203,7 +205,9 @@ class GradientFlow:
         self._hooks.append(layer.register_forward_hook(partial(after, index)))
 
     def _attach_weight(self, index: int, layer: Any) -> None:
-        if isinstance(layer.weight, UninitializedParameter):  # takes no hook before its first call has given it a shape
+        if isinstance(
+            layer.weight, UninitializedParameter
+        ):  # takes no hook before its first call has given it a shape
 
             def once(module: nn.Module, args: Any) -> None:
                 handle.remove()
