@@ -39,7 +39,7 @@ class Settings(fitting.Fitting):
     epochs: int = 25
     batch_size: int = 20
     train_sizes: tuple[int, ...] = (100, 300)
-    fit_share: float = 0.2
+    fit_share: float = 0.1
     densenet_depth: int = 22
     resnet_depth: int = 20
     preact_depth: int = 29
@@ -138,5 +138,5 @@ EXPERIMENT = fitting.experiment(
             densenet_depth=40, growth_rate=12, resnet_widths=(13, 26, 52), preact_widths=(12, 24, 48),
         ),
     },
-    variants={"quick": (Settings("pneumoniamnist", size=14, epochs=15, train_sizes=(200,)),)},
+    variants={"quick": (Settings("pneumoniamnist", size=14, epochs=20, train_sizes=(200,)),)},
 )  # fmt: skip
