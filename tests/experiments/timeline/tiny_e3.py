@@ -9,4 +9,5 @@ TINY = {
         "together": (2, 3),
     },
     "dropped_layers": {**SMALL, "widths": (2, 4, 8)},
+    "two_streams": {**SMALL, "widths": (2, 4, 8)},
 }

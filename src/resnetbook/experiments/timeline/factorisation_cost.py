@@ -1,11 +1,12 @@
 """C34: asymmetric factorisation cuts computation and deepens the network.
 
-Design: one layer n x n ("square-n-C", C channels in and out) against 1 x n then n x 1 ("factored-n-C"), n = 3, 5, 7; batch normalisation
-and a relu follow each convolution, also between the factors, as in Inception-v3, on its map of 17 pixels. Equal: channels,
-receptive field, input. Counted: `parameters`, `multiplications` for one image, `layers`. Timed: processor seconds of a forward
-and a backward pass (`seconds`) and of a forward pass in evaluation mode (`seconds_inference`) over one batch; wall seconds on a GPU.
-The median of nine repeats after two warm-ups, both layers in turn within a run; the ratio of the two is what is compared.
-Refuted if multiplications do not fall, or the layers do not double; by seconds if they do not fall by a tenth.
+Design: one layer n x n ("square-n-C", C channels in and out) against 1 x n then n x 1 ("factored-n-C"), n = 3, 5, 7; batch
+normalisation and a relu follow each convolution, also between the factors, as in Inception-v3, on its map of 17 pixels. Equal:
+channels, receptive field, input. Counted: `parameters`, `multiplications` for one image, `layers`, and for factored arms
+`multiplications_saved`, 1 - ratio to the square layer: its sign is the direction, its value the size. Timed: processor seconds of
+a forward and a backward pass (`seconds`) and of a forward pass in evaluation mode (`seconds_inference`) over one batch; wall
+seconds on a GPU. Both layers are timed in turn within one job, the median of `repeats` after two warm-ups; what decides is
+their ratio there, `seconds_ratio` (and beside it `seconds_inference_ratio`), which factored arms have.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from resnetbook.experiments.timeline._shared import layer
 from resnetbook.lab import training
 from resnetbook.lab.running import Context, Experiment
+from resnetbook.principle.counting import count
 
 KINDS = ("square", "factored")
 
@@ -60,15 +62,12 @@ def seconds(
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Count one layer, and time it beside the other kind."""
-    from resnetbook.principle.counting import count
-
     kind, n, channels = arm.split("-")
     device = training.device(context.device)
     training.seed_everything(seed)
     pair = [layer(int(channels), int(channels), int(n), each == "factored").to(device) for each in KINDS]
-    x = torch.randn(
-        settings.batch_size, int(channels), settings.size, settings.size, device=device, requires_grad=True
-    )
+    shape = (int(channels), settings.size, settings.size)
+    x = torch.randn(settings.batch_size, *shape, device=device, requires_grad=True)
 
     def train(model: nn.Module) -> None:
         out: Tensor = model.train()(x)
@@ -78,15 +77,25 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     def infer(model: nn.Module) -> None:
         model.eval()(x)
 
-    own = KINDS.index(kind)
-    on_gpu = device.type == "cuda"
-    counted = count(pair[own], (int(channels), settings.size, settings.size))
-    return {
+    own, on_gpu = KINDS.index(kind), device.type == "cuda"
+    square, counted = (count(model, shape) for model in (pair[0], pair[own]))
+    times = {
+        "seconds": seconds(pair, train, settings.repeats, on_gpu),
+        "seconds_inference": seconds(pair, infer, settings.repeats, on_gpu),
+    }
+    found = {
         "parameters": float(counted.parameters),
         "multiplications": float(counted.multiplications),
         "layers": float(sum(isinstance(module, nn.Conv2d) for module in pair[own].modules())),
-        "seconds": seconds(pair, train, settings.repeats, on_gpu)[own],
-        "seconds_inference": seconds(pair, infer, settings.repeats, on_gpu)[own],
+        **{name: taken[own] for name, taken in times.items()},
+    }
+    if kind == "square":
+        return found
+    ratios = {f"{name}_ratio": taken[1] / taken[0] for name, taken in times.items()}
+    return {
+        **found,
+        "multiplications_saved": 1 - counted.multiplications / square.multiplications,
+        **ratios,
     }
 
 
