@@ -65,7 +65,7 @@ def test_experiments_lists_claims_scales_and_records(capsys, tmp_path, monkeypat
 
 
 def test_run_passes_its_options_and_prints_path_and_table(capsys, tmp_path, monkeypatch):
-    from resnetbook.lab import experiments
+    from resnetbook import experiments
 
     table = {
         "plain-20": {"loss": [1.0, 2.0, 3.0], "curve": [[1.0]] * 3},
@@ -120,7 +120,7 @@ def test_errors_are_one_line_and_status_2(capsys, arguments, message):
 
 
 def test_an_interrupt_says_that_the_run_goes_on(capsys, monkeypatch):
-    from resnetbook.lab import experiments
+    from resnetbook import experiments
 
     def interrupted(name, **how):
         raise KeyboardInterrupt

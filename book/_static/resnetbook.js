@@ -23,3 +23,35 @@
   });
   window.addEventListener("afterprint", () => closed.forEach((node) => (node.open = false)));
 })();
+
+// The ledger's filter: cards that lack what is chosen are hidden, groups that hold a match are opened.
+document.addEventListener("DOMContentLoaded", () => {
+  const form = document.querySelector("form.rb-filter");
+  if (!form) return;
+  const cards = [...document.querySelectorAll("article.rb-card[data-words]")];
+  const groups = [...document.querySelectorAll("details.rb-group")];
+  form.hidden = false;
+  function show() {
+    const chosen = [...new FormData(form)].filter(([, value]) => value);
+    let count = 0;
+    for (const card of cards) {
+      const fits = chosen.every(([name, value]) => card.dataset[name].split("|").includes(value));
+      card.hidden = !fits;
+      count += fits;
+    }
+    for (const group of groups) {
+      const some = group.querySelector("article.rb-card:not([hidden])") !== null;
+      group.hidden = !some;
+      if (chosen.length) group.open = some;
+    }
+    form.querySelector("output").textContent = chosen.length ? `${count} of ${cards.length} claims` : "";
+  }
+  form.addEventListener("change", show);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => {
+    setTimeout(() => {
+      groups.forEach((group) => (group.open = false));
+      show();
+    });
+  });
+});

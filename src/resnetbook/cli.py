@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run an experiment and write its record")
     run.add_argument("name", metavar="NAME", help="an experiment that `resnetbook experiments` lists")
     run.add_argument("--scale", choices=SCALES, default="quick", help="default: quick")
-    run.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 0 to N - 1; default: 5")
+    run.add_argument(
+        "--seeds", type=int, metavar="N", help="seeds 100, 101, ...; default: the registered number"
+    )
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument(
         "--workers", type=int, metavar="N", help="processes; default: all processors, or 1 on a GPU"
@@ -67,6 +69,27 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--folder", type=Path, metavar="DIR", help="where the record lies")
     verify.set_defaults(function=_verify)
 
+    full = commands.add_parser("full", help="make records at full scale for as long as the minutes last")
+    full.add_argument("names", nargs="*", metavar="NAME", help="only these experiments, in this order")
+    full.add_argument("--minutes", type=float, metavar="M", help="time to spend")
+    full.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="records and unfinished parts; a later call goes on there",
+    )
+    full.add_argument(
+        "--prepare", action="store_true", help="write prepared.json, which a copy without git needs, and stop"
+    )
+    full.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    full.add_argument("--workers", type=int, metavar="N", help="processes side by side; default: 8 on a GPU")
+    full.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a setting in each: a trial"
+    )
+    full.add_argument("--seeds", type=int, metavar="N", help="default: the registered number")
+    full.set_defaults(function=_full)
+
     listing = commands.add_parser("experiments", help="list experiments, their claims, scales and records")
     listing.set_defaults(function=_experiments)
     methods = commands.add_parser("methods", help="list the survey's methods and what is built")
@@ -77,8 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("list", help="list data sets: size, licence, and whether they are here").set_defaults(
         function=_data_list
     )
+    show = actions.add_parser("show", help="print what is known of a data set: shapes, split, licence, traps")
+    show.add_argument("name", metavar="NAME")
+    show.set_defaults(function=_data_show)
     fetch = actions.add_parser("fetch", help="fetch a data set from its source into the cache")
-    fetch.add_argument("name", metavar="NAME")
+    fetch.add_argument("name", metavar="NAME", help="as listed; another size as bloodmnist_64")
     fetch.set_defaults(function=_data_fetch)
 
     release = commands.add_parser("release", help="make the students' notebook from a master")
@@ -143,6 +169,34 @@ def _verify(options: argparse.Namespace) -> None:
     print(f"{options.name}: {len(checks)} metrics compared, {equal}")
 
 
+def _full(options: argparse.Namespace) -> None:
+    from resnetbook import experiments
+    from resnetbook.lab.running import full, prepared
+
+    if options.prepare:
+        print(prepared.prepare())
+        return
+    if options.minutes is None or options.output is None:
+        raise ValueError("expected --minutes M and --output DIR (or --prepare)")
+    names = options.names or experiments.names()
+    records = full.plan([experiments.experiment(name) for name in names], options.names or experiments.WORTH)
+
+    def tell(outcome: Any) -> None:
+        note = f": {outcome.note}" if outcome.note else ""
+        print(f"{outcome.record}  {outcome.state}  {outcome.minutes:.1f} min{note}", flush=True)
+
+    full.full(
+        records,
+        minutes=options.minutes,
+        output=options.output,
+        device=options.device,
+        workers=options.workers,
+        changes=_changes(options.set) or None,
+        seeds=options.seeds,
+        tell=tell,
+    )
+
+
 def _changes(texts: Sequence[str]) -> dict[str, str]:
     changes = {}
     for text in texts:
@@ -183,11 +237,19 @@ def _methods(options: argparse.Namespace) -> None:
 def _data_list(options: argparse.Namespace) -> None:
     from resnetbook.lab import data
 
-    rows = [("name", "here", "MB", "licence", "title")]
+    rows = [("name", "here", "MB", "sizes, * here", "licence", "title")]
     for card in data.cards():
         here = "yes" if data.available(card.name) else "no"
-        rows.append((card.name, here, f"{card.megabytes:g}", card.licence, card.title))
+        sizes = " ".join(f"{size}{'*' if size in data.sizes_here(card.name) else ''}" for size in card.sizes)
+        megabytes = card.on_disk.replace("at most ", "<").removesuffix(" MB")
+        rows.append((card.name, here, megabytes, sizes or "-", card.licence, card.title))
     _print_table(rows)
+
+
+def _data_show(options: argparse.Namespace) -> None:
+    from resnetbook.lab import data
+
+    print(data.card(options.name).text.rstrip())
 
 
 def _data_fetch(options: argparse.Namespace) -> None:

@@ -44,6 +44,48 @@ def test_every_claim_of_sections_1_to_3_is_decided_by_an_experiment_and_no_later
     assert decided == {f"C{number:02d}" for number in range(1, 39)}
 
 
+def test_a_claim_stands_in_the_file_of_its_chapter():
+    for name, wanted in {
+        "2_principle": {"C01", "C14"},
+        "3_timeline": {"C15", "C38", "C87", "C88"},
+        "4_structure": {"C39", "C57", "C59", "C65", "C82", "C86", "C89"},
+        "5_medical": {"C58", "C66", "C81"},
+        "readings": {"A1", "A8"},
+    }.items():
+        assert wanted <= {row["id"] for row in load.read_toml(f"claims/{name}")["claims"]}
+
+
+def test_narrowed_words_and_exempt_records_are_read(monkeypatch):
+    row = {
+        "id": "C01",
+        "sections": ["1"],
+        "text": "x",
+        "kind": ["train"],
+        "narrowed": "for every network",
+        "exempt": [{"experiment": "e", "variant": "wbc", "scale": "quick", "reason": "59 test images"}],
+    }
+    monkeypatch.setattr(load, "read_toml", lambda name: {"claims": [dict(row)] if "2_" in name else []})
+    load.claims.cache_clear()
+    (claim,) = load.claims()
+    load.claims.cache_clear()
+    assert claim.narrowed == "for every network"
+    assert claim.exempt == (survey.Exemption("e", "quick", "59 test images", "wbc"),)
+    row["exempt"] = [{"experiment": "e", "scale": "quick"}]
+    with pytest.raises(ValueError, match=r"2_principle.toml, C01: .*reason"):
+        load.claims()
+
+
+def test_version_1_is_kept_as_it_was():
+    former = {each.claim: each for each in survey.version1()}
+    assert list(former) == [f"C{number:02d}" for number in range(1, 39)]
+    statuses = Counter(each.status for each in former.values())
+    assert statuses == {"supported": 13, "refuted": 4, "undecided": 3, "depends on the reading": 18}
+    parts = [part for each in former.values() for part in each.parts]
+    assert len(parts) == 166
+    assert Counter(part.status for part in parts) == {"supported": 102, "refuted": 33, "undecided": 31}
+    assert all(part.low <= part.mean <= part.high and part.seeds >= 1 for part in parts)
+
+
 def test_every_testable_claim_says_how_it_would_be_refuted():
     for claim in survey.claims():
         if claim.by_reading is None:
@@ -202,3 +244,36 @@ def test_the_map_imports_neither_torch_nor_scipy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+CONTRAST = {
+    "label": "the loss does not rise",
+    "record": {"experiment": "degradation", "variant": "digits"},
+    "rule": "not_worse",
+    "unit": "ratio",
+    "metric": "train_loss",
+    "a": "residual-56",
+    "contrast": {"residual-20": 1.0, "residual-56": -1.0},
+    "margin": "ratio",
+}
+
+
+def test_a_contrast_stands_in_place_of_b():
+    assert load.decision(CONTRAST, "x").contrast == (("residual-20", 1.0), ("residual-56", -1.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"b": "residual-20"}, "expected one of 'b'"),
+        ({"bound": 1.0}, "expected one of 'b'"),
+        ({"contrast": {"residual-20": 1.0, "residual-56": -0.9}}, "contrast sums to 0.1"),
+        ({"contrast": {"residual-20": 1.0, "plain-20": -1.0}}, "weights of 'a' and other arms"),
+        ({"contrast": {"residual-56": 0.0}}, "weights of 'a' and other arms"),
+        ({"contrast": {"residual-20": "1", "residual-56": -1.0}}, "a number for each arm"),
+        ({"better": "lower"}, "carries its sign"),
+    ],
+)
+def test_a_bad_contrast_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        load.decision({**CONTRAST, **change}, "x")

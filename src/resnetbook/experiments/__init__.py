@@ -15,7 +15,19 @@ from typing import Any
 from resnetbook.lab import running
 from resnetbook.lab.running import Experiment, ExperimentFailed
 
-__all__ = ["ExperimentFailed", "experiment", "experiments", "module_name", "names", "run", "verify"]
+# At full scale the records that carry a chapter come first.
+WORTH = (
+    "degradation",
+    "orders",
+    "preactivation",
+    "dropped_layers",
+    "width_or_depth",
+    "dual_path",
+    "cardinality",
+    "deletion",
+)
+
+__all__ = ["WORTH", "ExperimentFailed", "experiment", "experiments", "module_name", "names", "run", "verify"]
 
 
 def names() -> tuple[str, ...]:

@@ -8,27 +8,88 @@ from __future__ import annotations
 
 import contextlib
 import json
+import operator
 import random
 import sys
+from collections import Counter
 from typing import Any
 
+from resnetbook.grading.operands import OTHER, plain
 from resnetbook.grading.values import MIME, encode
 
-__all__ = ["disturb", "main", "publish"]
+__all__ = ["begin", "compare", "disturb", "finish", "main", "pair", "publish", "truth"]
+
+_OPERATIONS = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "in": lambda left, right: left in right,
+    "not in": lambda left, right: left not in right,
+}
+_SHOWN = 50  # comparisons of one assert that are shown: it may stand in a long loop
+_SHOWN_BYTES = 1_000_000  # all comparisons of a check together
+_shown: list[list[Any]] = []
+_counts: Counter[int] = Counter()
 
 
-def publish(value: Any) -> None:
-    """Send the value of a check to the grader as JSON, under a MIME type of its own.
-
-    Raises:
-        TypeError: the value is of a type that cannot be judged.
-        ValueError: the value is too large.
-    """
+def publish(data: Any) -> None:
+    """Send JSON to the grader, under a MIME type of its own."""
     from ipykernel.kernelapp import IPKernelApp
 
-    data = encode(value)
     shell: Any = IPKernelApp.instance().shell
     shell.display_pub.publish(data={MIME: data}, metadata={})
+
+
+def begin() -> None:
+    """Begin a check: nothing has been compared yet."""
+    _shown.clear()
+    _counts.clear()
+
+
+def _show(number: int, sign: str, left: Any, right: Any) -> None:
+    _counts[number] += 1
+    if _counts[number] <= _SHOWN:
+        record = [number, sign, plain(left), plain(right)]
+        _counts[0] += len(json.dumps(record))
+        if _counts[0] > _SHOWN_BYTES:
+            record[2:] = [{OTHER: "large"}, {OTHER: "large"}]
+        _shown.append(record)
+
+
+def compare(number: int, sign: str, left: Any, right: Any) -> Any:
+    """Compare for an assert, and show what was compared."""
+    _show(number, sign, left, right)
+    return _OPERATIONS[sign](left, right)
+
+
+def truth(number: int, value: Any) -> Any:
+    """Show the value whose truth an assert asks for."""
+    _show(number, "true", value, None)
+    return value
+
+
+def pair(number: int, left: Any, right: Any) -> tuple[Any, Any]:
+    """Show the two values that a function is to hold equal."""
+    _show(number, "==", left, right)
+    return left, right
+
+
+def finish(token: str, value: Any, loose: bool) -> None:
+    """End a check: send its token, what was compared, and its last value.
+
+    Raises:
+        TypeError, ValueError: the value cannot be judged, and `loose` does not allow for that.
+    """
+    try:
+        last = encode(value)
+    except (TypeError, ValueError):
+        if not loose:
+            raise
+        last = {OTHER: type(value).__name__}
+    publish([token, _shown, last])
 
 
 def disturb(seed: int) -> None:
@@ -70,6 +131,11 @@ def limit(memory_mb: int, cpu_seconds: int, file_mb: int) -> None:
 def main() -> None:
     """Start the kernel: the first argument holds the limits as JSON, the others are ipykernel's."""
     limit(**json.loads(sys.argv.pop(1)))
-    from ipykernel.kernelapp import launch_new_instance
+    from ipykernel.kernelapp import IPKernelApp
 
-    launch_new_instance()
+    from resnetbook.grading._lenient import soften
+
+    app: Any = IPKernelApp.instance()
+    app.initialize()
+    soften(app.shell)
+    app.start()

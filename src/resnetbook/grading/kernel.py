@@ -24,12 +24,10 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
+from resnetbook.grading.limits import FLOOD_LIMIT, OUTPUT_LIMIT, VALUE_LIMIT
 from resnetbook.grading.values import MIME
 
 __all__ = ["FATAL", "Kernel", "Outcome", "Session"]
-
-OUTPUT_LIMIT = 1_000_000
-"""Bytes that one cell may send, everything together."""
 
 POLL = 0.2
 GRACE = 2.0
@@ -57,6 +55,8 @@ class Outcome:
     """The same with the cell's label in place of the count."""
     count: int = 0
     seconds: float = 0.0
+    cut: bool = False
+    """More was sent than is looked at."""
 
 
 class _OneSpec(KernelSpecManager):
@@ -101,12 +101,12 @@ class Kernel(RunningKernel):  # type: ignore[misc]
     """nbval's kernel, started by our command in an empty folder, with a cap on what it may send."""
 
     def __init__(self, folder: Path, limits: Mapping[str, int], hash_seed: int) -> None:
-        self.bytes = 0
+        self.bytes = self.size = 0
         scratch = Path(tempfile.mkdtemp(prefix="s", dir=folder))
         specs = _OneSpec()
         specs.argv = kernel_command(limits)
         context: zmq.Context[Any] = zmq.Context()
-        context.setsockopt(zmq.MAXMSGSIZE, 8 * OUTPUT_LIMIT)
+        context.setsockopt(zmq.MAXMSGSIZE, FLOOD_LIMIT)
         context.setsockopt(zmq.LINGER, 0)
         self.km = KernelManager(kernel_name="graded", kernel_spec_manager=specs, context=context)
         address = str(Path(tempfile.mkdtemp(prefix="k", dir=folder)) / "k")
@@ -129,7 +129,8 @@ class Kernel(RunningKernel):  # type: ignore[misc]
         try:
             message = super().get_message(stream, timeout=timeout)
             content = message["content"]
-            self.bytes += len(json.dumps(content)) + sum(len(part) for part in message.get("buffers", ()))
+            self.size = len(json.dumps(content)) + sum(len(part) for part in message.get("buffers", ()))
+            self.bytes += self.size
             if isinstance(content, dict) and isinstance(message["parent_header"], dict):
                 return message
         except Empty:
@@ -149,7 +150,7 @@ class Kernel(RunningKernel):  # type: ignore[misc]
             now = time.monotonic()
             outcome.seconds = now - began
             if (
-                self.bytes > OUTPUT_LIMIT
+                self.bytes > FLOOD_LIMIT
                 or (replied and now - replied > GRACE)
                 or (idle and now - idle > GRACE)
             ):
@@ -170,24 +171,27 @@ class Kernel(RunningKernel):  # type: ignore[misc]
                 message = None
             if message is not None and message["parent_header"].get("msg_id") == request:
                 idle = idle or self._take(message, outcome)
+                replied = replied and time.monotonic()  # there is more to come
             if not replied and (message is None or idle):
                 replied = self._reply(request, outcome)
-        if outcome.status == "ok" and self.bytes > OUTPUT_LIMIT:
+        if outcome.status == "ok" and self.bytes > FLOOD_LIMIT:
             outcome.status = "flood"
         if outcome.status == "ok" and outcome.error:
             outcome.status = "error"
         outcome.seconds = time.monotonic() - began
+        outcome.cut = self.bytes > OUTPUT_LIMIT
         return outcome
 
-    @staticmethod
-    def _take(message: Any, outcome: Outcome) -> float:
+    def _take(self, message: Any, outcome: Outcome) -> float:
         """Note what a message says; return the time if it is the last one of the cell, else 0."""
         kind, content = message.get("msg_type"), message["content"]
         if kind == "status" and content.get("execution_state") == "idle":
             return time.monotonic()
         if kind in ("display_data", "execute_result") and isinstance(content.get("data"), dict):
-            if MIME in content["data"]:
-                outcome.values.append(content["data"][MIME])
+            if MIME in content["data"] and len(outcome.values) < 2:  # two are one too many already
+                outcome.values.append(content["data"][MIME] if self.size <= VALUE_LIMIT else None)
+        elif self.bytes > OUTPUT_LIMIT and kind != "error":
+            pass  # pictures and prints are cut here, an error is still heard
         elif kind == "stream" and content.get("name") == "stdout" and len(outcome.printed) < 10_000:
             outcome.printed += str(content.get("text", ""))[:10_000]
         elif kind == "error":

@@ -6,15 +6,24 @@ nbformat is not used here: it repairs or raises, and a grader must do neither. W
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MAX_BYTES", "Cell", "Notebook", "Unreadable", "read"]
+__all__ = ["MAX_BYTES", "MAX_FILE", "Cell", "Notebook", "Unreadable", "lean", "read"]
 
+MAX_FILE = 128_000_000
+"""Bytes that a file may have."""
 MAX_BYTES = 10_000_000
+"""Bytes that may remain of it without stored outputs and pictures."""
 MAX_CELLS = 500
 MAX_SOURCE = 100_000
+
+# What a grader never reads. Possessive quantifiers: no step back, however long the string is.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["\[\]{}]', re.DOTALL)
+_COLON = re.compile(rb"\s*+:\s*+")
+_UNREAD = {b'"outputs"': b"[]", b'"attachments"': b"{}", b'"widgets"': b"{}"}
 
 
 class Unreadable(ValueError):
@@ -51,10 +60,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Notebook:
-    """The cells of a submission and what had to be repaired to read them."""
+    """The cells of a submission, its metadata, and what had to be repaired to read them."""
 
     cells: tuple[Cell, ...]
     notes: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def code(self) -> tuple[Cell, ...]:
@@ -72,16 +82,22 @@ def read(data: bytes) -> Notebook:
         data: the file's content.
 
     Raises:
-        Unreadable: the file is empty, over 10 MB, no JSON from the start, or holds no cell.
+        Unreadable: the file is empty, over 10 MB without its outputs and pictures, no JSON from the start, or holds no
+            cell.
     """
+    data = lean(data)
     if len(data) > MAX_BYTES:
-        raise Unreadable(f"the file has {len(data)} bytes, the limit is {MAX_BYTES}")
+        raise Unreadable(
+            f"the file has {len(data)} bytes without its outputs and pictures, the limit is {MAX_BYTES}"
+        )
     if not data.strip():
         raise Unreadable("the file is empty")
     notes: list[str] = []
     text = _decode(data, notes)
+    top: Any = None
     try:
-        raw = _raw_cells(json.loads(text), notes)
+        top = json.loads(text)
+        raw = _raw_cells(top, notes)
     except (ValueError, RecursionError) as error:
         raw = list(_salvage(text))
         if not raw:
@@ -92,7 +108,53 @@ def read(data: bytes) -> Notebook:
         notes.append(f"{len(raw) - len(cells)} entries were no readable cells")
     if not cells:
         raise Unreadable("the notebook holds no cell")
-    return Notebook(tuple(cells), tuple(notes))
+    metadata = top.get("metadata") if isinstance(top, dict) else None
+    return Notebook(tuple(cells), tuple(notes), metadata if isinstance(metadata, dict) else {})
+
+
+def lean(data: bytes) -> bytes:
+    """A notebook's bytes without stored outputs, attached pictures and the state of widgets: no grader reads them.
+
+    A string too long to be a line of an answer (a picture within a text) becomes null. What is no JSON stays as it is.
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        thin = lean(data.decode("utf-16", errors="replace").encode())
+        return thin.decode().encode("utf-16")
+    parts: list[bytes] = []
+    kept, place = 0, 0
+    while len(parts) < 10 * MAX_CELLS and (match := _TOKEN.search(data, place)):
+        place = match.end()
+        if match[0] == b'"':
+            break  # a string without an end: the file breaks off
+        empty = _UNREAD.get(match[0])
+        colon = _COLON.match(data, place) if empty else None
+        if empty and colon and data[colon.end() : colon.end() + 1] == empty[:1]:
+            end = _end(data, colon.end())
+            if end is None:  # the file breaks off within: so does the cell
+                parts.append(data[kept : colon.end()])
+                kept = len(data)
+                break
+            parts += [data[kept : colon.end()], empty]
+            kept = place = end
+        elif len(match[0]) > 6 * MAX_SOURCE:
+            parts += [data[kept : match.start()], b"null"]
+            kept = place
+    return b"".join([*parts, data[kept:]]) if parts else data
+
+
+def _end(data: bytes, start: int) -> int | None:
+    """The place behind the list or object that starts here."""
+    depth = 0
+    for match in _TOKEN.finditer(data, start):
+        if match[0] in b"[{":
+            depth += 1
+        elif match[0] == b'"':
+            return None
+        elif match[0] in b"]}":
+            depth -= 1
+            if depth == 0:
+                return match.end()
+    return None
 
 
 def _decode(data: bytes, notes: list[str]) -> str:

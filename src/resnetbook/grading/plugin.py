@@ -6,12 +6,12 @@ a student's kernel could open. Cells are nbval's (`IPyNbFile`, `IPyNbCell`); the
 
 from __future__ import annotations
 
-import ast
 import base64
 import builtins
 import contextlib
 import json
 import os
+import secrets
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -22,27 +22,14 @@ import nbformat
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 
-from resnetbook.grading import job
+from resnetbook.grading import checks, job
 from resnetbook.grading.kernel import FATAL, Outcome, Session
+from resnetbook.grading.operands import OTHER
 from resnetbook.grading.values import MIME, close
 
 _ERRORS = frozenset(
     n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, BaseException)
 )
-_PUBLISH = "__import__('sys').modules['resnetbook.grading._kernel'].publish"
-
-
-def published(source: str) -> str:
-    """Rewrite a check so that the value of its last expression is published.
-
-    Raises:
-        ValueError: the last statement is no expression.
-    """
-    tree = ast.parse(source)
-    if not tree.body or not isinstance(tree.body[-1], ast.Expr):
-        raise ValueError("source: a check must end in an expression")
-    tree.body[-1].value = ast.Call(ast.parse(_PUBLISH, mode="eval").body, [tree.body[-1].value], [])
-    return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -100,6 +87,7 @@ class GradedFile(IPyNbFile):  # type: ignore[misc]
         verdicts: Verdicts = self.config.pluginmanager.get_plugin("resnetbook-verdicts")
         work = json.load(sys.stdin)
         self.references: dict[str, Any] = work.get("references", {})
+        self.inside, self.valueless = frozenset(work.get("inside", ())), frozenset(work.get("valueless", ()))
         plan = job.plan(
             base64.b64decode(work["master"]),
             base64.b64decode(work["submission"]) if work["submission"] is not None else None,
@@ -133,6 +121,9 @@ class GradedCell(IPyNbCell):  # type: ignore[misc]
     """One cell; where it is a check, `runtest` passes if and only if the value is right."""
 
     step: job.Step
+    sent: checks.Sent
+    value: Any = None
+    inside = False
 
     def setup(self) -> None:
         """Nothing: nbval would expect every cell after a time-out to fail."""
@@ -165,7 +156,8 @@ class GradedCell(IPyNbCell):  # type: ignore[misc]
         file = self.parent
         source = step.source
         if step.kind == "check":
-            source = published(source)
+            self.sent = checks.sent(source, secrets.token_hex(16), plain=step.plain)
+            source = self.sent.source
             file.sent_hidden = True
         if file.seed and step.kind in ("check", "solution"):
             disturb = f"__import__('sys').modules['resnetbook.grading._kernel'].disturb({file.seed + self.cell_num})"
@@ -174,19 +166,23 @@ class GradedCell(IPyNbCell):  # type: ignore[misc]
         return outcome
 
     def judge(self, outcome: Outcome) -> str:
-        """Reach the verdict: exactly one value, no error, and equal to the reference."""
+        """Reach the verdict: exactly one value, no error, all asserts stand, and equal to the reference."""
+        file, step = self.parent, self.step
         if outcome.status != "ok":
             return outcome.status
         if len(outcome.values) != 1:
             return "no value" if not outcome.values else "two values"
-        if self.step.id not in self.parent.references:
+        stands, self.value = checks.taken(outcome.values[0], self.sent, compared=step.id not in file.inside)
+        if step.id not in file.references:
+            self.inside = not stands
             return "value"  # the master itself, or its stub: nothing to compare with
-        outputs = [self.output(value) for value in outcome.values]
-        return (
-            "right"
-            if self.compare_outputs(outputs, [self.output(self.parent.references[self.step.id])])
-            else "wrong"
-        )
+        reference = file.references[step.id]
+        if not stands:
+            return "wrong"
+        if step.id in file.valueless or (isinstance(reference, dict) and OTHER in reference):
+            return "right"
+        same = self.compare_outputs([self.output(self.value)], [self.output(reference)])
+        return "right" if same else "wrong"
 
     @staticmethod
     def output(value: Any) -> Any:
@@ -216,14 +212,12 @@ class GradedCell(IPyNbCell):  # type: ignore[misc]
         line |= {"verdict": verdict, "message": message}
         if outcome is not None:
             line |= {"seconds": round(outcome.seconds, 2), **self.error(outcome)}
+            if outcome.cut:
+                line["cut"] = True
             if step.kind == "public":
                 line["printed"] = outcome.printed
-            if (
-                self.step.id not in self.parent.references
-                and step.kind == "check"
-                and len(outcome.values) == 1
-            ):
-                line["value"] = outcome.values[0]
+            if verdict == "value":
+                line |= {"value": self.value, "inside": self.inside}
         self.user_properties.append(("verdict", line))
 
     def error(self, outcome: Outcome) -> dict[str, Any]:

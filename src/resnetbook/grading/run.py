@@ -11,12 +11,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Found", "run"]
+__all__ = ["Found", "require_platform", "run"]
 
 _PLUGINS = ("-p", "resnetbook.grading._lean", "-p", "nbval.plugin", "-p", "resnetbook.grading.plugin")
 _OPTIONS = (*_PLUGINS, "-p", "no:cacheprovider", "-q", "--capture=no", "--rootdir=.", "-c", os.devnull)
@@ -35,6 +35,11 @@ class Found:
         """Values of checks that were compared with nothing, by check id."""
         return {cell["id"]: cell["value"] for cell in self.cells if "value" in cell}
 
+    @property
+    def inside(self) -> frozenset[str]:
+        """Checks whose own asserts do not stand a second comparison outside of the kernel."""
+        return frozenset(cell["id"] for cell in self.cells if cell.get("inside"))
+
 
 def run(
     master: bytes,
@@ -42,6 +47,8 @@ def run(
     *,
     mode: str = "grade",
     references: Mapping[str, Any] | None = None,
+    inside: Collection[str] = (),
+    valueless: Collection[str] = (),
     seed: int = 0,
     wall: float = 900.0,
 ) -> Found:
@@ -52,14 +59,19 @@ def run(
         submission: bytes of the submission; None runs the master's own solutions.
         mode: see `job.plan`.
         references: encoded values by check id; empty to learn the values instead of judging them.
+        inside: checks whose asserts are left to the kernel.
+        valueless: checks whose last value counts for nothing.
         seed: other than 0, the kernel gets this hash seed and other random numbers before each check.
         wall: seconds after which the process is killed; the verdicts reached until then count.
     """
+    require_platform()
     work = {
         "master": base64.b64encode(master).decode(),
         "submission": None if submission is None else base64.b64encode(submission).decode(),
         "mode": mode,
         "references": dict(references or {}),
+        "inside": sorted(inside),
+        "valueless": sorted(valueless),
         "seed": seed,
     }
     found = Found()
@@ -104,6 +116,19 @@ def run(
             tail = log.read()[-400:].decode("utf-8", "replace").strip()
             found.trouble = f"the grader's process ended with code {code}: {tail}"
     return found
+
+
+def require_platform() -> None:
+    """Refuse Windows in one sentence.
+
+    Raises:
+        RuntimeError: verdicts leave through an inherited pipe, which Windows does not have.
+    """
+    if sys.platform == "win32" or os.name == "nt":
+        raise RuntimeError(
+            "release and grade do not run on Windows itself: use WSL, the Windows Subsystem for Linux "
+            "(`wsl --install`), and the same command in it; report runs anywhere"
+        )
 
 
 def _read(reader: int, found: Found) -> None:

@@ -10,7 +10,7 @@ import math
 import sys
 from typing import Any
 
-__all__ = ["MIME", "close", "encode"]
+__all__ = ["MIME", "close", "encode", "from_library"]
 
 MIME = "application/x-resnetbook-value+json"
 """The one MIME type that a verdict looks at."""
@@ -61,7 +61,7 @@ def _encode(value: Any, left: list[int], depth: int) -> Any:
         return {_key(key): _encode(item, left, depth + 1) for key, item in value.items()}
     if kind is list or kind is tuple:
         return [_encode(item, left, depth + 1) for item in value]
-    plain, is_plain = _from_library(value, kind, left[0])
+    plain, is_plain = from_library(value, kind, left[0])
     if is_plain:
         return _encode(plain, left, depth + 1)
     raise TypeError(
@@ -80,7 +80,7 @@ def _key(key: Any) -> str:
     return key
 
 
-def _from_library(value: Any, kind: type, limit: int) -> tuple[Any, bool]:
+def from_library(value: Any, kind: type, limit: int) -> tuple[Any, bool]:
     """Return (plain value, True) for torch's and NumPy's own types; both are looked up, never imported."""
     torch = sys.modules.get("torch")
     if torch is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from resnetbook.lab import measuring, training
-from resnetbook.lab.data import ImageSet, load, redrawn
+from resnetbook.lab.data import ImageSet, draw, load, redrawn
 from resnetbook.lab.running.experiment import Context, Experiment
 
 Build = Callable[[ImageSet], nn.Module]
@@ -46,8 +46,15 @@ def _stored(name: str, size: int) -> ImageSet:
 
 
 def images_of(settings: Any, seed: int) -> ImageSet:
-    """Load the set at the size asked for, with the training images that `seed` draws; test images never change."""
-    return redrawn(_stored(settings.data, settings.size), seed, train_size=settings.train_size or None)
+    """Load the set at the size asked for, with the training images that `seed` draws; test images never change.
+
+    Settings with a `validation_size` above 0 use no more validation images than that.
+    """
+    data = redrawn(_stored(settings.data, settings.size), seed, train_size=settings.train_size or None)
+    most = getattr(settings, "validation_size", 0)
+    return (
+        data if not 0 < most < len(data.validation) else replace(data, validation=draw(data.validation, most))
+    )
 
 
 def describe(settings: Any) -> dict[str, str]:
@@ -93,13 +100,15 @@ def train(
     )
 
 
-def score(settings: Any, build: Build, seed: int, context: Context) -> dict[str, float]:
+def score(
+    settings: Any, build: Build, seed: int, context: Context, *, callbacks: Sequence[Any] = ()
+) -> dict[str, float]:
     """Train at the rate that is tried; return what may choose it: training loss (in eval mode) and validation loss."""
     data = images_of(settings, seed)
     training.seed_everything(seed)
     model = build(data)
     rate = float(context.tuned["learning_rate"])
-    history = train(model, data, settings, rate=rate, seed=seed, device=context.device)
+    history = train(model, data, settings, rate=rate, seed=seed, device=context.device, callbacks=callbacks)
     if history.diverged:
         return dict.fromkeys(READS, math.nan)
     found = (training.evaluate(model, part, device=context.device) for part in (data.train, data.validation))
@@ -173,20 +182,28 @@ def tested_metrics(model: nn.Module, data: ImageSet, device: str) -> dict[str, A
 
 
 def fit_and_measure(
-    settings: Any, build: Build, seed: int, context: Context, *, callbacks: Sequence[Any] = ()
+    settings: Any,
+    build: Build,
+    seed: int,
+    context: Context,
+    *,
+    callbacks: Sequence[Any] = (),
+    every: Sequence[Any] = (),
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train an arm; return the network of the validation loss's rate and the arm's metrics.
+
+    `callbacks` look on at the training of that network, `every` at the training loss's rate's too.
 
     Beside `trained_metrics` (of the training loss's rate) and `tested_metrics` (of the validation loss's rate): gap, training
     minus test accuracy of the latter; mode_gap, how far its training accuracy with batch statistics is from that in eval mode
     (large: an artefact of batch normalisation); parameters. Where both rates are one, one training serves both.
     """
     data = images_of(settings, seed)
-    model, rows = fit(settings, build, data, seed, context, callbacks=callbacks)
+    model, rows = fit(settings, build, data, seed, context, callbacks=(*callbacks, *every))
     tested = tested_metrics(model, data, context.device)
     gap = float(rows[-1].get("eval_accuracy", math.nan)) - tested["test_accuracy"]
     if rate_for(READS[0], context) != rate_for(READS[1], context):
-        _, rows = fit(settings, build, data, seed, context, reads=READS[0])
+        _, rows = fit(settings, build, data, seed, context, reads=READS[0], callbacks=every)
     return model, {
         **trained_metrics(settings, rows),
         **tested,

@@ -38,6 +38,37 @@ def batch_statistics(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
+@contextmanager
+def reestimated(model: nn.Module, images: Tensor, *, batch_size: int = 256) -> Iterator[None]:
+    """Inside, the model is in eval mode and batch norm uses statistics estimated again over `images`; afterwards its own.
+
+    For a network from which something was taken out: its running estimates are those of the whole. One pass, each batch as
+    large as the others up to one image, equal weight for each; what else differs between the modes stays as in eval mode.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    kept = [(norm.momentum, {name: value.clone() for name, value in norm.named_buffers()}) for norm in norms]
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # type: ignore[assignment]  # the mean over all batches
+            norm.train()
+        batches = max(1, -(-len(images) // batch_size))
+        with torch.no_grad():
+            for batch in images.chunk(batches):
+                model(batch.to(next(model.parameters()).device))
+        model.eval()
+        yield
+    finally:
+        for norm, (momentum, buffers) in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+            for name, value in buffers.items():
+                norm.get_buffer(name).copy_(value)
+        for module, mode in modes:
+            module.training = mode
+
+
 @torch.no_grad()
 def logits(model: nn.Module, images: Tensor, *, batch_size: int = 256) -> Tensor:
     """Return the outputs of `model` in the mode it is in, on the CPU, batch by batch."""
@@ -50,6 +81,15 @@ def right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     was_training = model.training
     model.eval()
     found = logits(model, images).argmax(1) == labels
+    model.train(was_training)
+    return found
+
+
+def losses(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return each image's cross entropy in eval mode, shape (N,)."""
+    was_training = model.training
+    model.eval()
+    found = functional.cross_entropy(logits(model, images), labels, reduction="none")
     model.train(was_training)
     return found
 
@@ -96,6 +136,26 @@ def kept(under: Tensor, clean: Tensor) -> tuple[float, Tensor]:
         return math.nan, torch.full_like(base, math.nan)
     ratio = changed.mean() / whole
     return float(ratio), ratio + (changed - ratio * base) / whole
+
+
+def area(model: nn.Module, part: Part) -> tuple[float, Tensor]:
+    """Return the area under the ROC curve of a network of two classes, and each image's contribution to it.
+
+    The contributions, (N,), have the area as their mean: its first-order expansion (DeLong et al. 1988), in which an
+    image's own term is the share of the other class that it is ranked rightly against, ties counting half.
+    """
+    was_training = model.training
+    outputs = logits(model.eval(), part.images).double()
+    model.train(was_training)
+    # A network that diverged gives no scores: it ranks as chance does.
+    scores = (outputs[:, 1] - outputs[:, 0]).nan_to_num(0.0, 0.0, 0.0)
+    positive = part.labels == 1
+    ahead = torch.sign(scores[positive][:, None] - scores[~positive][None, :]) / 2 + 0.5
+    whole = ahead.mean()
+    terms = torch.empty_like(scores)
+    for which, placed in ((positive, ahead.mean(1)), (~positive, ahead.mean(0))):
+        terms[which] = whole + (placed - whole) * len(scores) / which.sum()
+    return float(whole), terms
 
 
 def seconds_per_step(

@@ -10,6 +10,7 @@ backward hook is needed: those fail on blocks that add in place, as torchvision'
 `resnetbook.principle.gradient_flow`.
 """
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -39,6 +40,12 @@ _IDENTITY_OPERATIONS = frozenset(
         "ToCopy",
     )
 )
+
+# Nodes that hide which operations they stand for.
+_REMEDIES = {
+    "CompiledFunction": "compiled code, which hides its operations: expected eager mode",
+    "CheckpointFunction": "reentrant checkpointing, which hides its operations: pass use_reentrant=False",
+}
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ class BlockSplitter:
         block: the block.
         shortcuts: names of its children that are its shortcut; all others belong to the branch.
         new_split: called at each call of the block; what it returns gets the two gradients as they come, each with its
-            name, "identity" or "residual".
+            name, "identity" or "residual". None asks for no split of this call.
     """
 
     def __init__(
@@ -129,11 +136,12 @@ class BlockSplitter:
         name: str,
         block: nn.Module,
         shortcuts: Collection[str],
-        new_split: Callable[[], Callable[[str, Tensor], None]],
+        new_split: Callable[[], Callable[[str, Tensor], None] | None],
     ) -> None:
         self.name = name
         self._new_split = new_split
         self._call: _Call | None = None
+        self._unsplit: weakref.ref[Tensor] | None = None  # what a call that is not split got as x
         self._verified = False
         self.handles = [
             block.register_forward_pre_hook(self._enter),
@@ -163,14 +171,25 @@ class BlockSplitter:
         x = args[0] if args else None
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise self._error("expected a tensor of floats as its first positional argument")
+        receive = self._new_split()
+        if receive is None:
+            return self._enter_unsplit(x, args)
         if not x.requires_grad:
             x = x.detach().requires_grad_()
         shortcut, branch = x[...], x[...]  # aliases: their backward pass only hands on
         self._call = _Call(x, x._version, shortcut, branch)
-        receive = self._new_split()
         hook_gradient(shortcut, partial(receive, "identity"))
         hook_gradient(branch, partial(receive, "residual"))
         return (shortcut, *args[1:])
+
+    def _enter_unsplit(self, x: Tensor, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        # A recomputation must save the tensors that the first call saved, so x needs its gradient and gets its alias.
+        self._call = None
+        if torch.is_grad_enabled() and not x.requires_grad:
+            x = x.detach().requires_grad_()
+        alias = x[...]
+        self._unsplit = weakref.ref(alias)  # weak, since checkpointing may stop in the middle of the block
+        return (alias, *args[1:])
 
     def _enter_branch(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         call = self._call
@@ -195,7 +214,9 @@ class BlockSplitter:
     def _leave(self, module: nn.Module, args: Any, output: Any) -> Any:
         call, self._call = self._call, None  # the aliases hold the graph: let them go
         if call is None:
-            return None
+            alias = None if self._unsplit is None else self._unsplit()
+            self._unsplit = None
+            return alias.clone() if alias is not None and output is alias else None
         if call.x._version != call.version:
             raise self._error("it overwrites its input, so that branch and shortcut cannot be told apart")
         if not self._verified:
@@ -207,6 +228,9 @@ class BlockSplitter:
     def _verify(self, call: _Call, outputs: list[Tensor]) -> None:
         # Done once: a weight or an activation applied to x outside any submodule would count as shortcut.
         foreign = _operations_on(call.shortcut, outputs) - _IDENTITY_OPERATIONS
+        for name, remedy in _REMEDIES.items():
+            if any(operation.startswith(name) for operation in foreign):
+                raise self._error(f"the path from its input runs through {remedy}")
         if foreign:
             raise self._error(
                 f"it applies {', '.join(sorted(foreign))} to its input outside any submodule, so that branch and "

@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register directives, search and handlers with Sphinx."""
-    from resnetbook.sphinx_ext import cleanup, docstrings, launch, numbers
+    from resnetbook.sphinx_ext import cleanup, docstrings, launch, numbers, records
     from resnetbook.sphinx_ext.api import ApiDirective
     from resnetbook.sphinx_ext.directives import DIRECTIVES
     from resnetbook.sphinx_ext.search import BilingualSearch
@@ -25,6 +25,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", launch.remove_thebe, priority=1)
     app.connect("html-page-context", launch.add_launch_button, priority=900)
     app.connect("build-finished", launch.write_index)
+    app.connect("build-finished", records.copy)
     app.connect("write-started", numbers.restart_on_each_page)
     app.connect("doctree-resolved", cleanup.strip_repeated_ids)
     app.connect("html-page-context", cleanup.plain_citation_list)

@@ -31,6 +31,7 @@ class MapDirective(SphinxDirective):
     def depend_on_map(self) -> None:
         """Have the page built again when the map or its drawing changes."""
         self.depend_on(sorted((Path(survey.__file__).parent).rglob("*.*ml")))
+        self.depend_on(sorted((Path(survey.__file__).parent).glob("*.py")))
         self.depend_on(sorted(Path(__file__).parent.glob("*.py")))
 
     def name_anchors(self, anchors: Iterable[tuple[str, str]]) -> None:

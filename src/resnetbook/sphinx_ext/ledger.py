@@ -1,11 +1,11 @@
-"""The claims ledger: totals, then one folded group for each section, as HTML."""
+"""The claims ledger: totals, a filter, then one folded group for each section with a card for each claim."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from resnetbook.sphinx_ext.html import inline, link, table
+from resnetbook._paths import data_dir
+from resnetbook.sphinx_ext.html import attribute, inline, link, table
 from resnetbook.sphinx_ext.links import Links, claim_anchor
-from resnetbook.survey import Claim, Outcome, Verdict, claims, totals, verdict
+from resnetbook.survey import Claim, Verdict, card, claims, phrases, totals, verdict
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Sections 1 and 2: principle", ("1", "2")),
@@ -29,58 +29,6 @@ def group_of(claim: Claim) -> str:
             if claim.section == number or claim.section.startswith((number + ".", number + "(")):
                 return title
     raise ValueError(f"claim {claim.id}: section {claim.section!r} belongs to no group of the ledger")
-
-
-def badge(status: str) -> str:
-    """Return a verdict as a coloured label; the word itself carries the meaning."""
-    return f'<span class="rb-verdict rb-{status.replace(" ", "-")}">{status}</span>'
-
-
-def number(value: float) -> str:
-    """Return a number with three significant digits; a dash where nothing is known."""
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == int(value) and abs(value) < 1e9:
-        return f"{int(value):,}".replace("-", "−")
-    text = f"{value:.3g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    return text.replace("-", "−")
-
-
-def measured(outcome: Outcome) -> str:
-    """Return mean and interval of an outcome in words that name their unit."""
-    if outcome.status == "not run yet":
-        return "not run yet"
-    interval = f"{number(outcome.mean)} [{number(outcome.low)}, {number(outcome.high)}]"
-    if outcome.unit == "ratio":
-        return f"ratio {interval}"
-    return interval if outcome.unit == "difference" else f"value {interval}"
-
-
-def outcomes(found: Verdict) -> str:
-    """Return the table of a verdict's comparisons, empty where none was run."""
-    run = [outcome for outcome in found.outcomes if outcome.status != "not run yet"]
-    if not run:
-        return ""
-    rows = []
-    for each in run:
-        reading = f"{inline(each.reading)}: " if each.reading else ""
-        note = f'<br><span class="rb-note">{inline(each.reason)}</span>' if each.reason else ""
-        rows.append(
-            (
-                f"{reading}{inline(each.label)}",
-                inline(each.metric.replace("_", " ")),
-                str(each.seeds),
-                measured(each),
-                number(each.margin),
-                badge(each.status) + note,
-            )
-        )
-    head = ("Comparison", "Metric", "Seeds", "Difference [95 % interval]", "Margin", "Outcome")
-    records = dict.fromkeys(each.provenance for each in run if each.provenance)
-    lines = "".join(f'<p class="rb-note">Record: {inline(line)}</p>' for line in records)
-    return table(head, rows, label=f"Comparisons for {found.claim}, {found.scale} scale") + lines
 
 
 def design(claim: Claim) -> str:
@@ -108,24 +56,108 @@ def sources(claim: Claim, links: Links) -> str:
     return f'<p class="rb-links">Shown and run in: {", ".join(parts)}</p>' if parts else ""
 
 
-def card(claim: Claim, links: Links) -> str:
+def sources_of_data(names: Iterable[str | None]) -> str:
+    """Return where someone outside gets the data sets, as the sets' own cards say."""
+    known = [(name, _origin(name)) for name in dict.fromkeys(names) if name]
+    items = "".join(
+        f"<li><code>{inline(name)}</code>: {inline(origin)}</li>" for name, origin in known if origin
+    )
+    return f"<p>The data:</p><ul>{items}</ul>" if items else ""
+
+
+def _origin(name: str) -> str:
+    path = data_dir() / "cards" / f"{name}.md"
+    if not path.is_file():
+        return ""
+    line = next(
+        (row for row in path.read_text(encoding="utf-8").splitlines() if row.startswith("- **Origin:**")), ""
+    )
+    origin = line.removeprefix("- **Origin:**").strip()
+    if name == "cifar10_jpeg":
+        origin += " `--set data=cifar10` runs the same experiment on CIFAR-10 from its original source."
+    return origin
+
+
+def repeat(found: Verdict, links: Links) -> str:
+    """Return the commands that make the records again, with their minutes, the records to download, and the data."""
+    rows = []
+    for command, minutes, record, where in card.repeat(found.outcomes):
+        file = f" · {link('the record', links.record(record))}" if record else " · not run yet"
+        length = f", {minutes} on 2 cores" if minutes and found.scale == "quick" else ""
+        rows.append(
+            f'<li><code>{inline(command)}</code>{length}{file}<br><span class="rb-note">{inline(where)}</span></li>'
+        )
+    if not rows:
+        return ""
+    data = sources_of_data(outcome.variant for outcome in found.outcomes)
+    return f'<details class="rb-design"><summary>Repeat it ({found.scale} scale)</summary><ul>{"".join(rows)}</ul>{data}</details>'
+
+
+def marks(found: Verdict) -> list[str]:
+    """Return the flags that are raised by a part of a verdict, each once; "underpowered" and "narrowed" count as flags here."""
+    flags = [flag for outcome in found.outcomes for flag in outcome.flags]
+    flags += ["underpowered"] * any(outcome.underpowered for outcome in found.outcomes)
+    flags += ["registered after the run"] * any(outcome.registered == "after" for outcome in found.outcomes)
+    flags += ["narrowed"] * bool(found.narrowed)
+    return list(dict.fromkeys(flags))
+
+
+def stamps(found: Verdict) -> str:
+    """Return when the parts of a verdict were registered, in words."""
+    times = dict.fromkeys(outcome.registered for outcome in found.outcomes if outcome.registered)
+    return f"registered {' and '.join(times)} the run" if times else ""
+
+
+def claim_card(claim: Claim, links: Links) -> str:
     """Return one claim."""
-    quick, full = verdict(claim, "quick"), verdict(claim, "full")
+    found = [verdict(claim, scale) for scale in ("quick", "full")]
+    run = [each for each in found if each.status != "not run yet"] or found[:1]
     anchor = claim_anchor(claim.id)
     if claim.by_reading is not None:
-        badges = badge(claim.by_reading)
+        words, badges = [claim.by_reading], card.badge(claim.by_reading)
     else:
-        badges = badge(quick.status)
-        if full.status != "not run yet":
-            badges += f' <span class="rb-note">full scale:</span> {badge(full.status)}'
-    readings = "".join(f"<li>{inline(name)}: {badge(status)}</li>" for name, status in quick.readings)
-    sections = ", ".join(claim.sections)
+        words = [each.status for each in run]
+        badges = " ".join(
+            f'<span class="rb-note">{each.scale}:</span> {card.badge(each.status)}' for each in run
+        )
+    flags = list(dict.fromkeys(flag for each in run for flag in marks(each)))
     budget = f'<p class="rb-note">Held equal: {inline(claim.budget)}</p>' if claim.budget else ""
+    shown = "".join(
+        f"{card.summary(claim, each)}{card.folded(each.outcomes, card.OPEN)}{repeat(each, links)}"
+        for each in run
+    )
+    told = " · ".join(filter(None, (stamps(run[0]), ", ".join(flags))))
+    about = f'<p class="rb-note">{inline(told)}</p>' if told else ""
+    data = {
+        "words": words,
+        "section": [group_of(claim)],
+        "scales": [each.scale for each in run if each.comparisons],
+        "flags": flags,
+    }
+    attributes = "".join(f' data-{name}="{attribute("|".join(values))}"' for name, values in data.items())
     return (
-        f'<article class="rb-card" id="{anchor}"><p class="rb-head"><a class="rb-id" href="#{anchor}">{claim.id}</a>'
-        f' {badges} <span class="rb-note">§ {inline(sections)} · {inline(" + ".join(claim.kind))}</span></p>'
-        f"<p>{inline(claim.text)}</p>{budget}{f'<ul>{readings}</ul>' if readings else ''}"
-        f"{outcomes(quick)}{outcomes(full)}{design(claim)}{sources(claim, links)}</article>"
+        f'<article class="rb-card" id="{anchor}"{attributes}><p class="rb-head"><a class="rb-id" href="#{anchor}">{claim.id}</a>'
+        f' {badges} <span class="rb-note">§ {inline(", ".join(claim.sections))} · {inline(" + ".join(claim.kind))}</span></p>'
+        f"<p>{inline(claim.text)}</p>{about}{budget}{shown}{design(claim)}{sources(claim, links)}</article>"
+    )
+
+
+def choice(name: str, title: str, options: Sequence[str]) -> str:
+    """Return one list of the filter."""
+    items = "".join(f'<option value="{attribute(option)}">{inline(option)}</option>' for option in options)
+    return f'<label>{title} <select name="{name}"><option value="">all</option>{items}</select></label>'
+
+
+def chooser() -> str:
+    """Return the filter: by word, section, scale and flag. It appears where scripts run; without them all cards stand open to search."""
+    titles = [*(title for title, _ in GROUPS), READINGS]
+    words = [name for name in totals("quick") if name != "comparisons"]
+    flags = [*phrases.FLAGS, "narrowed", "registered after the run"]
+    return (
+        '<form class="rb-filter" hidden aria-label="Filter the claims">'
+        f"{choice('words', 'Verdict', words)}{choice('section', 'Section', titles)}"
+        f"{choice('scales', 'Scale', ('quick', 'full'))}{choice('flags', 'Flag', flags)}"
+        '<button type="reset">Show all</button> <output aria-live="polite"></output></form>'
     )
 
 
@@ -139,16 +171,15 @@ def counts(group: Sequence[Claim]) -> str:
 
 
 def totals_table() -> str:
-    """Return the table of totals for both scales, and the number of comparisons behind it."""
+    """Return the table of totals for both scales, and how many comparisons stand behind them."""
     quick, full = totals("quick"), totals("full")
     names = [name for name in quick if name != "comparisons"]
-    rows = [("quick", *(str(quick[name]) for name in names)), ("full", *(str(full[name]) for name in names))]
-    head = ("Scale", *(badge(name) for name in names))
+    rows = [(card.badge(name), str(quick[name]), str(full[name])) for name in names]
+    head = ("Verdict", "quick scale", "full scale")
     made = quick["comparisons"] + full["comparisons"]
     return table(head, rows, label="Verdicts on claims C01 to C89, by scale", classes="rb-totals") + (
-        f"<p>{made} comparisons stand behind these verdicts. Each is tested at 95 %. "
-        f"If no claim were true, about {max(1, round(made * 0.025)) if made else 0} of them would pass by luck; "
-        "so look at the intervals, not at the labels alone.</p>"
+        f"<p>{made} comparisons stand behind these verdicts. Their p values are adjusted together (Benjamini and Hochberg), so that "
+        "of all parts called supported or opposite about one in twenty at most is expected to be so by luck.</p>"
     )
 
 
@@ -157,11 +188,11 @@ def ledger(links: Links) -> str:
     groups: dict[str, list[Claim]] = {}
     for claim in claims():
         groups.setdefault(group_of(claim), []).append(claim)
-    parts = [totals_table()]
+    parts = [totals_table(), chooser()]
     for title in (*(name for name, _ in GROUPS), READINGS):
         group = groups.get(title, [])
         if group:
-            cards = "".join(card(claim, links) for claim in group)
+            cards = "".join(claim_card(claim, links) for claim in group)
             parts.append(
                 f'<details class="rb-group"><summary><span class="rb-group-title">{title}</span> '
                 f'<span class="rb-note">{len(group)} claims: {counts(group)}</span></summary>{cards}</details>'

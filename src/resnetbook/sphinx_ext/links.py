@@ -10,7 +10,18 @@ from sphinx.environment import BuildEnvironment
 
 from resnetbook.sphinx_ext.html import slug
 
-API_PAGES = ("principle", "lab", "survey", "grading", "timeline", "structure", "medical", "outlook")
+RECORDS = "records"  # folder of the built book
+API_PAGES = (
+    "principle",
+    "lab",
+    "experiments",
+    "survey",
+    "grading",
+    "timeline",
+    "structure",
+    "medical",
+    "outlook",
+)
 
 
 def method_anchor(name: str) -> str:
@@ -88,6 +99,10 @@ class Links:
         kind = known[dotted].type
         anchor = f"module-{dotted}" if kind in ("module", "package") else dotted
         return self.page(page, anchor)
+
+    def record(self, name: str) -> str:
+        """Return the address of a record's file, which the build puts beside the pages."""
+        return "../" * self.docname.count("/") + f"{RECORDS}/{name}"
 
     def experiment(self, name: str) -> str | None:
         """Return the address of an experiment's module on the API pages; None where there is none of this name."""

@@ -1,14 +1,20 @@
 """The map: methods, claims, references, errata and glossary as data, and verdicts computed from records."""
 
+from resnetbook.survey.history import FormerPart, FormerVerdict, version1
 from resnetbook.survey.load import claim, claims, errata, glossary, method, methods, references
-from resnetbook.survey.model import Claim, Decision, Erratum, Method, Proof, Reference, Term
-from resnetbook.survey.verdict import Outcome, Verdict, interval, totals, verdict, verdicts
+from resnetbook.survey.model import Claim, Decision, Erratum, Exemption, Method, Proof, Reference, Term
+from resnetbook.survey.outcome import Names, Outcome, Verdict
+from resnetbook.survey.verdict import interval, totals, verdict, verdicts
 
 __all__ = [
     "Claim",
     "Decision",
     "Erratum",
+    "Exemption",
+    "FormerPart",
+    "FormerVerdict",
     "Method",
+    "Names",
     "Outcome",
     "Proof",
     "Reference",
@@ -25,4 +31,5 @@ __all__ = [
     "totals",
     "verdict",
     "verdicts",
+    "version1",
 ]

@@ -2,78 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from resnetbook.survey.bibtex import parse
-from resnetbook.survey.model import Claim, Decision, Erratum, Exemption, Method, Proof, Reference, Term
+from resnetbook.survey.decisions import decision
+from resnetbook.survey.model import Claim, Erratum, Exemption, Method, Proof, Reference, Term
+from resnetbook.survey.tables import build, folder, read_toml, unique
 
 T = TypeVar("T")
 PROOFS = ("parity", "count", "identity", "adjoint", "limit")
 KINDS = ("count", "identity", "init", "train", "time", "reading")
-RULES = ("better", "not_worse", "equal", "exact")
-UNITS = ("difference", "ratio")
 # The claims by the chapter whose experiments decide them; the ledger's own order is that of the ids.
 FILES = ("2_principle", "3_timeline", "4_structure", "5_medical", "readings")
-# Named margins, and the unit that each belongs to.
-MARGINS = {"share": "difference", "ratio": "ratio"}
-
-
-def folder() -> Path:
-    """Return the folder with the data files."""
-    return Path(__file__).resolve().parent / "data"
-
-
-def read_toml(name: str) -> dict[str, Any]:
-    """Return the content of one data file.
-
-    Raises:
-        ValueError: it is not valid TOML; the message names the file.
-    """
-    path = folder() / f"{name}.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path.name}: not valid TOML: {error}") from error
-
-
-def build(kind: type[T], row: Mapping[str, Any], where: str) -> T:
-    """Make a dataclass from a table; lists become tuples.
-
-    Raises:
-        ValueError: a key is unknown, missing or of another type than text, number or list; names file, row and key.
-    """
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(row) - known)
-    if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}, expected one of {sorted(known)}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ValueError(f"{where}: {error}") from error
-
-
-def unique(rows: Iterable[T], where: str) -> tuple[T, ...]:
-    """Return the rows as a tuple, after checking that no `.id` appears twice.
-
-    Raises:
-        ValueError: an id is repeated.
-    """
-    result = tuple(rows)
-    seen: set[str] = set()
-    for row in result:
-        name = row.id  # type: ignore[attr-defined]
-        if name in seen:
-            raise ValueError(f"{where}: id {name!r} appears twice")
-        seen.add(name)
-    return result
 
 
 @cache
@@ -89,66 +32,6 @@ def methods() -> tuple[Method, ...]:
                 raise ValueError(f"{where}: proof kind {proof.kind!r}, expected one of {PROOFS}")
         rows.append(build(Method, {**row, "proof": proof}, where))
     return unique(rows, "methods.toml")
-
-
-def decision(row: Mapping[str, Any], where: str) -> Decision:
-    """Make one decision from its table, whose `record` names experiment, variant and scale.
-
-    Raises:
-        ValueError: a key is unknown, or one that the rule needs is absent.
-    """
-    row = dict(row)
-    record = dict(row.pop("record", {}))
-    row.update({key: value for key, value in record.items() if value is not None})
-    made = build(Decision, row, where)
-    where = f"{where}, {made.label!r}"
-    for key, found, wanted in (
-        ("rule", made.rule, RULES),
-        ("better", made.better, ("higher", "lower")),
-        ("part_of", made.part_of, ("reading", "data")),
-        ("scale", made.scale, (None, "quick", "full")),
-    ):
-        if found not in wanted:
-            raise ValueError(f"{where}: {key} {found!r}, expected one of {wanted}")
-    check = check_exact if made.rule == "exact" else check_comparison
-    check(made, where)
-    return made
-
-
-def check_exact(made: Decision, where: str) -> None:
-    """Hold an exact decision to `op` and `value`; ValueError if it has another form."""
-    if made.op not in ("==", "<=", ">="):
-        raise ValueError(f"{where}: op {made.op!r}, expected '==', '<=' or '>='")
-    if made.value is None:
-        raise ValueError(f"{where}: rule 'exact' needs 'value'")
-    for key in ("b", "bound", "unit", "margin"):
-        if getattr(made, key) is not None:
-            raise ValueError(f"{where}: rule 'exact' has no {key!r}")
-
-
-def check_comparison(made: Decision, where: str) -> None:
-    """Hold a comparison to its unit, what it compares with, and a registered margin; ValueError if it lacks one."""
-    if made.unit not in UNITS:
-        raise ValueError(f"{where}: unit {made.unit!r}, expected one of {UNITS}")
-    if (made.b is None) == (made.bound is None):
-        raise ValueError(f"{where}: expected one of 'b' (an arm) and 'bound' (a number)")
-    if made.unit == "ratio" and made.bound is not None and made.bound <= 0:
-        raise ValueError(f"{where}: bound {made.bound!r}, expected a positive number for a ratio")
-    if made.op is not None or made.value is not None:
-        raise ValueError(f"{where}: 'op' and 'value' belong to rule 'exact'")
-    margin = made.margin
-    if isinstance(margin, str):
-        if MARGINS.get(margin) != made.unit:
-            raise ValueError(f"{where}: margin {margin!r} does not belong to unit {made.unit!r}")
-        if made.why_margin:
-            raise ValueError(f"{where}: 'why_margin' belongs to a margin that is a number")
-        return
-    if margin is None or isinstance(margin, bool) or not math.isfinite(margin) or margin < 0:
-        raise ValueError(f"{where}: margin {margin!r}, expected 'share', 'ratio' or a number of 0 or more")
-    if not made.why_margin:
-        raise ValueError(f"{where}: margin {margin!r} is a number, so 'why_margin' is needed")
-    if margin == 0 and made.rule != "better":
-        raise ValueError(f"{where}: margin 0, expected more for rule {made.rule!r}")
 
 
 def in_ledger_order(claim: Claim) -> tuple[bool, int]:

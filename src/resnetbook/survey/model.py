@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Status = Literal["supported", "refuted", "undecided", "depends on the reading", "not run yet"]
+Word = Literal["supported", "opposite", "no gain", "undecided", "not run yet"]
+Status = Literal[
+    "supported", "refuted", "mixed", "partly supported", "partly refuted", "undecided", "not run yet"
+]
 Rule = Literal["better", "not_worse", "equal", "exact"]
 Unit = Literal["difference", "ratio"]
 # What counts as more than nothing: of a share by scale, of a ratio everywhere.
@@ -82,6 +85,8 @@ class Decision:
         why_margin: the reason for a margin that is a number, in one line.
         b: the arm that `a` is compared with, None where that is a number.
         bound: the number that `a` is compared with, None where that is an arm.
+        contrast: in place of `b` and `bound`, arms with weights that sum to 0: `d` is the weighted sum of the metric (unit
+            "ratio": of its logarithm), signed so that a positive sum favours the sentence; `a` names the arm that it is about.
         better: "higher" or "lower": which direction of the metric favours an arm.
         variant: the record's variant, usually a data set; None where the experiment has one only.
         full: the variant at full scale, None if it is the same.
@@ -102,6 +107,7 @@ class Decision:
     why_margin: str = ""
     b: str | None = None
     bound: float | None = None
+    contrast: tuple[tuple[str, float], ...] | None = None
     better: Literal["higher", "lower"] = "higher"
     variant: str | None = None
     full: str | None = None
@@ -110,6 +116,14 @@ class Decision:
     part_of: Literal["reading", "data"] = "reading"
     op: Literal["==", "<=", ">="] | None = None
     value: float | None = None
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Return the weight of each arm in the difference: positive for what favours the claim."""
+        if self.contrast is not None:
+            return dict(self.contrast)
+        sign = 1.0 if self.better == "higher" else -1.0
+        return {self.a: sign} if self.b is None else {self.a: sign, self.b: -sign}
 
     def variant_at(self, scale: str) -> str | None:
         """Return the variant of the record that decides at this scale."""

@@ -1,4 +1,8 @@
-"""Read the JSON records of experiments, as far as a verdict needs them. Imports no torch."""
+"""Read the JSON records of experiments, as far as a verdict needs them. Imports no torch.
+
+A record of schema 1 was made under version 1 of the rules: it can be read and drawn, and decides nothing. Schema 2 adds
+what was registered before the run, and the outcome of each test image for each seed.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,19 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resnetbook._paths import data_dir
+from resnetbook.survey.record_form import check, decode, section
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Means of outcomes and the metric agree to this: outcomes may be half-precision numbers.
+TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,66 @@ class Record:
             values.append(math.nan if value is None or not math.isfinite(value) else float(value))
         return tuple(values)
 
+    def has(self, arm: str, metric: str) -> bool:
+        """Return whether the record holds this metric of this arm."""
+        found = self.content["results"].get(arm)
+        return isinstance(found, dict) and metric in found
+
+    def outcomes(self, arm: str, metric: str) -> NDArray[np.float64] | None:
+        """Return what each test image adds to a metric, shape (seeds, images); None where the record does not hold it.
+
+        The mean over images is the metric of each seed. A seed without a value has a row of NaN.
+
+        Raises:
+            ValueError: the outcomes have another form, or another mean than the metric; names the file.
+        """
+        packed = section(self.content, "outcomes").get(arm, {}).get(metric)
+        if packed is None:
+            return None
+        import numpy as np
+
+        where = f"{self.path.name}: outcomes of {arm}/{metric}"
+        means = np.array(self.values(arm, metric))
+        found = decode(packed, (len(self.seeds), self.images), where)
+        found[np.isnan(means)] = np.nan
+        off = np.abs(found.mean(axis=1) - means) > TOLERANCE
+        if off.any() or not np.isfinite(found[~np.isnan(means)]).all():
+            seed = self.seeds[int(np.argmax(off))]
+            raise ValueError(f"{where} do not have the metric as their mean (seed {seed})")
+        return found
+
+    @property
+    def schema(self) -> int:
+        """Return 1 or 2; only records of schema 2 decide."""
+        return int(self.content["schema"])
+
+    @property
+    def images(self) -> int:
+        """Return the number of test images, 0 where the record holds no outcomes."""
+        return int(section(self.content, "images").get("count", 0))
+
+    @property
+    def groups(self) -> tuple[int, ...] | None:
+        """Return the group of each test image, such as its patient; None where each stands for itself."""
+        found = section(self.content, "images").get("groups")
+        return None if found is None else tuple(found)
+
+    @property
+    def registration(self) -> Mapping[str, Any]:
+        """Return what the runner wrote down before the run; empty for schema 1."""
+        return section(self.content, "registration")
+
+    @property
+    def minutes(self) -> float:
+        """Return the minutes that the run took; NaN where they are unknown."""
+        seconds = self.content.get("seconds")
+        return seconds / 60 if isinstance(seconds, int | float) else math.nan
+
+    def edge(self, arm: str) -> bool:
+        """Return whether the setting that was chosen for an arm lies at the edge of its grid."""
+        found = section(self.content, "tuned").get(arm)
+        return isinstance(found, dict) and bool(found.get("edge", False))
+
     @property
     def provenance(self) -> str:
         """Return one line: seeds, data, device, scale and date."""
@@ -90,38 +163,29 @@ def read(experiment: str, variant: str | None, scale: str, folder: Path | None =
     Raises:
         ValueError: the file is no record; the message names it.
     """
-    path = (folder or data_dir() / "results") / file_name(experiment, variant, scale)
+    path = place(folder) / file_name(experiment, variant, scale)
     try:
-        text = path.read_text(encoding="utf-8")
+        status = path.stat()
     except FileNotFoundError:
         return None
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path.name}: not valid JSON: {error}") from error
-    check(content, path.name, experiment, variant, scale)
-    return Record(path, content)
+    record = load(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+    check(record.content, path.name, experiment, variant, scale)
+    return record
 
 
-def check(content: Any, name: str, experiment: str, variant: str | None, scale: str) -> None:
-    """Hold a record to its form and to its file's name.
+def place(folder: Path | None) -> Path:
+    """Return the folder where records lie, by default the package's own."""
+    return folder or data_dir() / "results"
+
+
+@lru_cache(maxsize=256)
+def load(path: Path, _stamp: tuple[int, int, int]) -> Record:
+    """Return the record in a file; read once for each stamp of the file.
 
     Raises:
-        ValueError: it has another form; names file, key and what was expected.
+        ValueError: it is not JSON; the message names it.
     """
-    if not isinstance(content, dict):
-        raise ValueError(f"{name}: expected an object, found {type(content).__name__}")
-    for key, kind in (("experiment", str), ("scale", str), ("seeds", list), ("results", dict)):
-        if not isinstance(content.get(key), kind):
-            raise ValueError(f"{name}: {key!r} must be a {kind.__name__}, found {content.get(key)!r}")
-    if content.get("schema") != 1:
-        raise ValueError(f"{name}: schema {content.get('schema')!r}, expected 1")
-    for key, wanted in (("experiment", experiment), ("scale", scale), ("variant", variant)):
-        # A record of an experiment with one variant may leave it out.
-        if (content.get(key) or None) != wanted and not (key == "variant" and wanted is None):
-            raise ValueError(f"{name}: {key} {content.get(key)!r}, expected {wanted!r}")
-    seeds = content["seeds"]
-    if not seeds or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
-        raise ValueError(f"{name}: seeds must be whole numbers and at least one, found {seeds!r}")
-    if len(set(seeds)) != len(seeds):
-        raise ValueError(f"{name}: a seed appears twice in {seeds!r}")
+    try:
+        return Record(path, json.loads(path.read_text(encoding="utf-8")))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path.name}: not valid JSON: {error}") from error

@@ -7,6 +7,7 @@ with "torchvision" or "timm", and only where that library has no copy in its cac
 
 import importlib
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from resnetbook.timeline import create_model, module_of
+from resnetbook.timeline._weights_file import read
+from resnetbook.timeline._weights_names import Taken, take
 
 __all__ = ["convert", "load"]
 
@@ -35,46 +38,125 @@ def convert(name: str, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ValueError: an unknown network, one for which no renaming is known, or weights that are not of this network;
             the message names the first keys that differ.
     """
+    renamed = _from_timm_names(name, state_dict)
+    if renamed is None:
+        raise ValueError(f"name={name!r}: timm's weights are not known for this network")
+    with torch.device("meta"):
+        expected = create_model(name).state_dict()
+    return _matched(name, renamed, expected)
+
+
+def _from_timm_names(name: str, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Bring timm's keys to ours, as far as they are timm's; None where no renaming is known."""
     module = importlib.import_module(f"resnetbook.timeline.{module_of(name)}")
     rules = getattr(module, "TIMM_KEYS", None)
     if rules is None:
-        raise ValueError(f"name={name!r}: timm's weights are not known for this network")
+        return None
     renamed = {_rename(key, rules): value for key, value in state_dict.items()}
-    with torch.device("meta"):
-        expected = create_model(name).state_dict()
     finish = getattr(module, "from_timm", None)  # where a tensor has another shape as well
-    if finish is not None:
-        renamed = finish(renamed)
-    return _matched(name, renamed, expected)
+    if finish is None or "fc.weight" not in renamed:
+        return renamed
+    try:
+        finished: dict[str, Tensor] = finish(renamed)
+    except IndexError:  # its last layer is no convolution, so this is not timm's
+        return renamed
+    return finished
 
 
 def load(model: nn.Module, name: str, weights: str | Path) -> None:
     """Load weights into `model`, the network `name`, strictly (`create_model` explains `weights`).
 
+    Of a checkpoint the weights are taken, and prefixes of wrappers such as `module.` go; a warning says what was left
+    out. Weights of another precision are converted, which is said too.
+
     Raises:
-        ValueError: the weights do not fit; the message names the first keys or shapes that differ.
+        ValueError: the file is no file of weights, or they do not fit; the message says what was found, or names the first
+            keys or shapes that differ.
         FileNotFoundError: no such file.
         ConnectionError: the weights could not be fetched.
     """
-    if str(weights) == "torchvision":
+    expected = model.state_dict()
+    taken = Taken({})
+    if isinstance(weights, str) and weights == "torchvision":
         found = _fetched(name, "torchvision", _from_torchvision)
-    elif str(weights) == "timm":
+    elif isinstance(weights, str) and weights == "timm":
         found = convert(name, _fetched(name, "timm", _from_timm))
     else:
-        path = Path(weights)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"weights={str(weights)!r}: no such file; expected a path, 'torchvision' or 'timm'"
-            )
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    found = {_rename(key, [_LEGACY]): value for key, value in found.items()}
-    expected = model.state_dict()
-    if not any(key.startswith(_AUXILIARY) for key in expected):
-        # The published file has auxiliary heads, which serve training alone.
-        found = {key: value for key, value in found.items() if not key.startswith(_AUXILIARY)}
-    model.load_state_dict(_matched(name, found, expected))
+        taken = _from_file(name, weights, expected)
+        found = taken.weights
+    found = _without_auxiliary({_rename(key, [_LEGACY]): value for key, value in found.items()}, expected)
+    _check_numbers(name, found, expected)
+    found = _matched(name, found, expected, taken.hint)
+    notes = [*taken.notes, *_conversions(found, expected)]
+    model.load_state_dict(found)
+    if notes:
+        warnings.warn(f"weights for {name}: {'; '.join(notes)}", stacklevel=3)
     if str(weights) == "torchvision" and hasattr(model, "transform_input"):
         model.transform_input = True  # type: ignore[assignment]  # these were trained on inputs of another normalisation
+
+
+def _from_file(name: str, weights: Any, expected: Mapping[str, Tensor]) -> Taken:
+    """Read a file and find the network's weights in it."""
+    if not isinstance(weights, str | Path):
+        raise ValueError(
+            f"weights of type {type(weights).__name__}: expected a path, 'torchvision' or 'timm'"
+        )
+    path = Path(weights).expanduser()
+    try:
+        here = bool(str(weights).strip()) and path.exists()
+    except OSError:  # a text far too long for a path
+        here = False
+    if not here:
+        raise FileNotFoundError(
+            f"weights={str(weights)!r}: no such file; expected a path, 'torchvision' or 'timm'"
+        )
+    return take(
+        name,
+        read(path),
+        expected,
+        lambda key: _rename(key, [_LEGACY]),
+        lambda found: _from_timm_names(name, found),
+    )
+
+
+def _conversions(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Say from which precision weights are converted, if they are."""
+    other = {
+        str(found[key].dtype).removeprefix("torch.")
+        for key in expected
+        if found[key].dtype != expected[key].dtype
+    }
+    return [f"converted from {' and '.join(sorted(other))}"] if other else []
+
+
+def _without_auxiliary(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out the auxiliary heads of a published file, which serve training alone, where the network has none."""
+    if any(key.startswith(_AUXILIARY) for key in expected):
+        return dict(found)
+    return {key: value for key, value in found.items() if not key.startswith(_AUXILIARY)}
+
+
+def _check_numbers(name: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that hold no weights as a network of floating-point numbers has them.
+
+    Raises:
+        ValueError: names the first and what it is.
+    """
+    for key, value in found.items():
+        if key not in expected:
+            continue
+        kind = None
+        if value.is_meta:
+            kind = "a tensor without its numbers (saved on the meta device)"
+        elif value.is_quantized or value.layout != torch.strided:
+            kind = f"quantised ({value.dtype})" if value.is_quantized else f"sparse ({value.layout})"
+        elif expected[key].is_floating_point() and not value.is_floating_point():
+            kind = f"of {value.dtype}, no floating-point numbers"
+        if kind is not None:
+            raise ValueError(
+                f"weights for {name}: {key} is {kind}; expected the weights themselves: save the state_dict of the network "
+                "before it was converted"
+            )
 
 
 def _rename(key: str, rules: Any) -> str:
@@ -83,13 +165,19 @@ def _rename(key: str, rules: Any) -> str:
     return key
 
 
-def _matched(name: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _matched(
+    name: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], hint: str = ""
+) -> dict[str, Tensor]:
     """Return `found` if keys and shapes are those expected; older files may lack the counters of batch normalisation."""
     counters = {key: value for key, value in expected.items() if key.endswith("num_batches_tracked")}
     found = {**{key: torch.zeros_like(value, device="cpu") for key, value in counters.items()}, **found}
     wrong = sorted(expected.keys() ^ found.keys())
     if wrong:
-        raise ValueError(f"weights for {name}: {len(wrong)} keys differ, first {', '.join(wrong[:4])}")
+        missing = len(expected.keys() - found.keys())
+        raise ValueError(
+            f"weights for {name}: {len(wrong)} keys differ, first {', '.join(wrong[:4])} "
+            f"({missing} that the network needs are missing, {len(wrong) - missing} are not its own){hint}"
+        )
     shapes = [key for key in expected if found[key].shape != expected[key].shape]
     if shapes:
         key = shapes[0]
@@ -103,7 +191,12 @@ def _matched(name: str, found: Mapping[str, Tensor], expected: Mapping[str, Tens
 def _fetched(name: str, library: str, fetch: Any) -> Mapping[str, Tensor]:
     try:
         weights: Mapping[str, Tensor] = fetch(name)
-    except OSError as error:  # no network, no such host, a proxy that refuses
+    except ValueError:
+        raise
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # no network, no such host, a proxy that refuses, a transfer that broke off
         raise ConnectionError(
             f"weights={library!r}: {name} is not in {library}'s cache and could not be fetched ({error}). Go online once, or "
             "save a state_dict on a machine that is and pass its path as `weights`"
@@ -116,7 +209,14 @@ def _from_torchvision(name: str) -> Mapping[str, Tensor]:
 
     if name not in models.list_models(module=models):
         raise ValueError(f"weights='torchvision': torchvision has no {name}")
-    return models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    weights = models.get_model_weights(name).IMAGENET1K_V1
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+    if not cached.is_file():
+        return weights.get_state_dict(progress=False, check_hash=True)
+    try:
+        return read(cached)
+    except ValueError as error:
+        raise ValueError(f"{error}; without this file in its cache torchvision fetches it again") from error
 
 
 def _from_timm(name: str) -> Mapping[str, Tensor]:

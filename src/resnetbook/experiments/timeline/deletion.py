@@ -1,45 +1,67 @@
 """C19: with more layers features are reused less. C27: residual networks are redundant.
 
 Design: networks are trained, then blocks are taken out and nothing is trained again (Veit et al. 2016, section 4.1): a
-residual block then passes on its shortcut, a plain one its subsampled and padded input. Residual networks of depth 20, 32 and 56, the
-plain twin of depth 20 (deeper plain ones do not train here), and a residual one trained with stochastic depth. Equal: images, order of batches, epochs,
-warm-up, widths, and between the twins initial weights and parameters; each arm takes its best of three learning rates.
+residual block then passes on its shortcut, a plain one its subsampled and padded input. Residual networks of depth 14 to 56;
+the plain twin of depth 20 and a residual one trained with stochastic depth stand beside them and decide nothing. Equal: images,
+order of batches, epochs, warm-up, widths, and at one depth initial weights and parameters. Each arm has its own learning rate:
+the one of the lowest validation loss is that of the networks from which blocks are taken. Each deletion is measured twice: with
+the running statistics of the whole network, and (names that end in _again) with those that training images give after it.
 
-Metrics, on the test images, as accuracies between 0 and 1. drops: what each block's deletion costs, in the order of depth;
-median_drop and worst_drop of them. redundant: share of the blocks that cost less than `negligible`; needed: how many
-cost more. after_K: accuracy with K blocks taken out, mean over `draws` sets of blocks, the same for all seeds and arms of a
-depth. response: norm of what a block's branch adds over the norm of its input, block by block.
-Refuted: C19 if the share of redundant blocks does not grow from depth 20 to 56, or the deeper network needs no more epochs
-to `target_loss`; C27 if the residual network falls like its plain twin, or if fewer than half of the blocks of depth 56 are redundant.
+Metrics, on the test images. drops: the accuracy that each block's deletion costs, in the order of depth. A block costs little
+where the upper end of its cost's one-sided 95 % interval, over the paired outcomes of the images, lies below `negligible`, which
+is worth many images; redundant: the share of such blocks; redundant_rest: of those that are not the first of a stage, since
+these do another work and a deeper network has relatively few of them. kept_1: accuracy kept after one deletion, mean over all
+blocks; kept_block_2: over the second blocks of the stages, the same place at every depth. after_K: accuracy with K blocks out,
+mean over `draws` sets, the same for all seeds and arms of a depth. short_accuracy: with so many blocks out, never the first
+of a stage, that a network of depth `short` is left, mean over `draws` sets; that of depth `short` itself is left whole.
+response: norm of what a block's branch adds over the norm of its input, block by block.
+C19 compares depth 32 and 56 with 20: redundant_rest, kept_block_2, epochs to `target_loss` restricted to the epochs trained.
+C27: more than half of the blocks of depth 56 cost little; and depth 20 cut to 14 layers is no less accurate than a network that
+was trained with 14, so that its other blocks hold nothing that training without them would have gained.
 """
 
 from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from resnetbook.lab import fitting, training
+from resnetbook.lab import fitting, measuring
 from resnetbook.lab.data import ImageSet
-from resnetbook.lab.running import Context, Experiment
+from resnetbook.lab.running import Context
+from resnetbook.principle.paths import lesion
+from resnetbook.timeline.resnet import CifarResNet
+from resnetbook.timeline.stochastic_depth import StochasticDepthResNet
+
+ONE_SIDED = 1.645
 
 
 @dataclass(frozen=True)
 class Settings(fitting.Fitting):
-    """The training, the networks, and the deletions."""
+    """The training, the networks, and the deletions; `images` training images give the statistics after one."""
 
-    epochs: int = 10
-    networks: tuple[str, ...] = ("residual-20", "residual-32", "residual-56", "plain-20", "stochastic-32")
+    epochs: int = 8
+    networks: tuple[str, ...] = (
+        "residual-14",
+        "residual-20",
+        "residual-32",
+        "residual-56",
+        "plain-20",
+        "stochastic-32",
+    )
     widths: tuple[int, ...] = (8, 16, 32)
     survival: float = 0.5
-    negligible: float = 0.005
+    negligible: float = 0.02
     together: tuple[int, ...] = (2, 3, 5)
-    draws: int = 12
+    draws: int = 6
+    short: int = 14
+    images: int = 256
 
 
 def arms(settings: Settings) -> Sequence[str]:
@@ -49,13 +71,10 @@ def arms(settings: Settings) -> Sequence[str]:
 
 def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
     """Build "residual-D", "plain-D" or "stochastic-D"; one seed gives the same weights to those of one depth."""
-    from resnetbook.timeline.resnet import CifarResNet
-    from resnetbook.timeline.stochastic_depth import StochasticDepthResNet
-
     kind, depth = arm.split("-")
     sizes: dict[str, Any] = {
         "num_classes": len(data.classes),
-        "in_channels": data.train.images.shape[1],
+        "in_channels": data.shape[0],
         "widths": settings.widths,
     }
     if kind == "stochastic":
@@ -81,80 +100,101 @@ def responses(model: Any, images: Tensor) -> list[float]:
     return found
 
 
-def deletions(settings: Settings, model: Any, data: ImageSet, device: str) -> dict[str, Any]:
-    """Take blocks out of a trained network, one by one and several at once, and return what that costs."""
-    from resnetbook.principle.paths import lesion, lesion_study
+def costs_little(clean: Tensor, left: Tensor, negligible: float) -> bool:
+    """Return whether a deletion costs less than `negligible`, surely: the upper end of its cost over paired images."""
+    cost = clean.double() - left.double()
+    return bool(cost.mean() + ONE_SIDED * cost.std() / len(cost) ** 0.5 < negligible)
 
-    def accuracy(net: nn.Module) -> float:
-        return training.evaluate(net, data.test, device=device)["accuracy"]
 
-    whole = accuracy(model)
-    drops = [whole - left for left in lesion_study(model, accuracy).values()]
-    names = [name for name, _ in model.blocks]
-    after = {}
+def sets_of_blocks(settings: Settings, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield (metric, blocks to take out), `draws` times for each of the metrics after_K and short_accuracy."""
     for number in settings.together:
-        kept = []
         chooser = random.Random(number)  # the same sets for every seed
-        for _ in range(settings.draws):
-            with lesion(model, chooser.sample(names, number)):
-                kept.append(accuracy(model))
-        after[f"after_{number}"] = statistics.fmean(kept)
-    return {
-        "drops": drops,
-        "median_drop": statistics.median(drops),
-        "worst_drop": max(drops),
-        "redundant": sum(drop < settings.negligible for drop in drops) / len(drops),
-        "needed": float(sum(drop >= settings.negligible for drop in drops)),
-        "after_1": whole - statistics.fmean(drops),
-        **after,
-    }
+        yield from ((f"after_{number}", chooser.sample(names, number)) for _ in range(settings.draws))
+    stages = [[name for name in names if name.startswith(f"layer{stage}.")] for stage in (1, 2, 3)]
+    out, chooser = len(stages[0]) - (settings.short - 2) // 6, random.Random(settings.short)
+    for _ in range(settings.draws if out > 0 else out + 1):  # nothing where the network is shorter
+        yield "short_accuracy", [name for stage in stages for name in chooser.sample(stage[1:], out)]
+
+
+def deletions(settings: Settings, model: Any, data: ImageSet) -> dict[str, Any]:
+    """Take blocks out of a trained network, one by one and several at once, and return what that costs."""
+    test, enough = data.test, data.train.images[: settings.images]
+    names = [name for name, _ in model.blocks]
+    clean = measuring.right(model, test.images, test.labels)
+    ways = ("", "_again")
+
+    def without(out: Sequence[str]) -> dict[str, Tensor]:
+        with lesion(model, out):
+            left = measuring.right(model, test.images, test.labels)
+            with measuring.reestimated(model, enough):
+                return {"": left, "_again": measuring.right(model, test.images, test.labels)}
+
+    alone = {name: without([name]) for name in names}
+    together: dict[str, list[Tensor]] = {}
+    for metric, out in sets_of_blocks(settings, names):
+        for way, left in without(out).items():
+            together.setdefault(metric + way, []).append(left.float())
+    outcomes = {metric: torch.stack(rows).mean(0) for metric, rows in together.items()}
+    found: dict[str, Any] = {metric: float(rows.mean()) for metric, rows in outcomes.items()}
+    for way in ways:
+        by_block = {name: alone[name][way] for name in names}
+        drops = [float(clean.float().mean() - each.float().mean()) for each in by_block.values()]
+        little = {name: costs_little(clean, each, settings.negligible) for name, each in by_block.items()}
+        rest = [little[name] for name in names if not name.endswith(".0")]
+        found |= {
+            f"drops{way}": drops,
+            f"median_drop{way}": statistics.median(drops),
+            f"worst_drop{way}": max(drops),
+            f"redundant{way}": statistics.fmean(little.values()),
+            f"redundant_rest{way}": statistics.fmean(rest) if rest else float("nan"),
+            f"after_1{way}": float(clean.float().mean()) - statistics.fmean(drops),
+        }
+        second = [each for name, each in by_block.items() if name.endswith(".1")]
+        for metric, some in (("kept_1", list(by_block.values())), ("kept_block_2", second)):
+            if some:
+                under = torch.stack([each.float() for each in some]).mean(0)
+                found[metric + way], outcomes[metric + way] = measuring.kept(under, clean)
+    return {**found, "outcomes": outcomes}
 
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network, measure it, and take blocks out."""
-    data = fitting.images_of(settings)
-    model, measured = fitting.fit_and_measure(
-        settings, lambda: network(settings, arm, data), data, seed, context
-    )
+    data = fitting.images_of(settings, seed)
+    model, measured = fitting.fit_and_measure(settings, partial(network, settings, arm), seed, context)
+    cut = deletions(settings, model, data)
     device = next(model.parameters()).device
     return {
         **measured,
-        **deletions(settings, model, data, context.device),
+        **cut,
+        "outcomes": {**measured["outcomes"], **cut["outcomes"]},
         "response": responses(model, data.test.images[:256].to(device)),
     }
 
 
-def tune(settings: Settings, arm: str, context: Context) -> dict[str, Any]:
-    """Choose the arm's learning rate."""
-    data = fitting.images_of(settings)
-    return fitting.best_rate(settings, lambda: network(settings, arm, data), data, context)
-
-
-EXPERIMENT = Experiment(
-    name="deletion",
-    title="Blocks taken out of trained networks",
+EXPERIMENT = fitting.experiment(
+    __name__,
+    "Blocks taken out of trained networks",
     claims=("C19", "C27"),
+    network=network,
+    run=run,
+    arms=arms,
     scales={
-        "live": Settings(epochs=1, networks=("residual-8", "plain-8"), rates=(0.05,), together=(2,), draws=2),
+        "live": Settings(
+            epochs=1, networks=("residual-8", "residual-14", "plain-14"), rates=(0.05,), together=(2,), draws=2, short=8
+        ),
         "quick": Settings(),
         "full": Settings(
-            data="cifar10_jpeg",
-            epochs=60,
-            batch_size=128,
-            networks=(
-                "residual-20",
-                "residual-32",
-                "residual-56",
-                "residual-110",
-                "plain-20",
-                "stochastic-32",
-            ),
-            widths=(16, 32, 64),
-            rates=(0.03, 0.1, 0.3),
+            "cifar10_jpeg", epochs=15, batch_size=512, widths=(16, 32, 64), rates=(0.1, 0.3, 1.0), images=2000,
+            networks=("residual-14", "residual-20", "residual-32", "residual-56", "residual-110", "plain-20"),
         ),
     },
-    arms=arms,
-    run=run,
-    tune=tune,
-    data=fitting.describe,
-)
+    variants={
+        "quick": (
+            Settings(
+                "pneumoniamnist", size=14, train_size=600, epochs=6, target_loss=0.2,
+                networks=("residual-14", "residual-20", "residual-56"),
+            ),
+        )
+    },
+)  # fmt: skip

@@ -4,9 +4,10 @@ Design: networks are built on the meta device and counted; nothing is trained, s
 sentence. Widening alone: at equal depth the network of factor k over that of factor 1, for each k ("at equal depth"). Widening
 in place of depth, as the paper does it: WRN-40-4 over the pre-activation ResNet of 1,001 layers, which is about as accurate as
 published (on CIFAR-10 4.97 and 4.53 % for two preparations of the images, against 4.92 %); beside it WRN-16-8, and both over
-ResNet-110. The first three of these numbers decide, the others are for the reader.
+ResNet-110; these are more accurate or less, and stand there for the reader.
 Equal: depth in the first reading, published accuracy in the second, images of 32 pixels and ten classes.
-Refuted where a wide network has fewer parameters than the one that it is compared with.
+The direction, whether a wide network has fewer parameters than the one that it is compared with, and the size, whether fewer by a
+tenth, are decided apart.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from resnetbook.lab.running import Context, Experiment
+from resnetbook.timeline import resnet, resnet_v2
+from resnetbook.timeline.wide_resnet import WideResNet
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,13 @@ def arms(settings: Settings) -> Sequence[str]:
     return ("equal-depth", "equal-accuracy")
 
 
+def size(model: nn.Module) -> float:
+    """Return the number of parameters."""
+    return float(sum(p.numel() for p in model.parameters()))
+
+
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Count, and divide by the count of the network compared with."""
-    from torch import nn
-
-    from resnetbook.timeline import resnet, resnet_v2
-    from resnetbook.timeline.wide_resnet import WideResNet
-
-    def size(model: nn.Module) -> float:
-        return float(sum(p.numel() for p in model.parameters()))
-
     with torch.device("meta"):
         if arm == "equal-depth":
             thin = size(WideResNet(settings.depth, 1))

@@ -4,72 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
-from typing import Any, Literal
 
-from resnetbook._paths import data_dir
+from resnetbook.lab.data import medmnist_facts
+from resnetbook.lab.data._card import Card, DataFile
 
-
-@dataclass(frozen=True)
-class DataFile:
-    """Files of a set that match one pattern.
-
-    Attributes:
-        path: pattern relative to the set's folder, e.g. ``images/*.png``.
-        count: how many files match.
-        sha256: of the file; for a pattern with ``*``, of the sorted lines ``"<sha256>  <path>\\n"``.
-        of: ``"bytes"``, or ``"pixels"`` when the sum is taken over the decoded arrays.
-    """
-
-    path: str
-    count: int
-    sha256: str
-    of: Literal["bytes", "pixels"] = "bytes"
-
-
-@dataclass(frozen=True)
-class Card:
-    """One data set. `megabytes` is its size on disk; `printable` says whether single figures may be shown.
-
-    `fetch` says how the original source is read (see `resnetbook.lab.data.files.fetch`).
-    """
-
-    name: str
-    title: str
-    megabytes: float
-    licence: str
-    source: str
-    attribution: str
-    citation: str
-    medical: bool
-    printable: bool
-    folder: str
-    files: tuple[DataFile, ...]
-    fetch: Mapping[str, Any]
-    sha256: str
-
-    @property
-    def fetchable(self) -> bool:
-        """Whether `fetch` can get this set from its original source."""
-        return self.fetch["kind"] != "none"
-
-    @property
-    def text(self) -> str:
-        """The card in words (Markdown): shapes, split, traps.
-
-        Raises:
-            FileNotFoundError: the package was installed without its cards.
-        """
-        name = self.name.removesuffix("_64")
-        return (data_dir() / "cards" / f"{name}.md").read_text(encoding="utf-8")
+__all__ = ["Card", "DataFile", "attribution", "card", "cards"]
 
 
 def _combined(entries: tuple[DataFile, ...]) -> str:
-    """One sum for a set: the file's own, or that of all lines together."""
-    if len(entries) == 1:
+    """One sum for a set: the file's own, or that of all lines together; empty where one is not known."""
+    if len(entries) == 1 or not all(entry.sha256 for entry in entries):
         return entries[0].sha256
     lines = "".join(f"{entry.sha256}  {entry.path}\n" for entry in entries)
     return hashlib.sha256(lines.encode()).hexdigest()
@@ -77,18 +23,31 @@ def _combined(entries: tuple[DataFile, ...]) -> str:
 
 @cache
 def cards() -> tuple[Card, ...]:
-    """All sets that the loaders know, in the order of the card file."""
+    """All sets that the loaders know: those of the card file in its order, then MedMNIST at its first size."""
     table = tomllib.loads(package_files(__package__).joinpath("sets.toml").read_text(encoding="utf-8"))
     found = []
     for name, row in table.items():
         entries = tuple(DataFile(**entry) for entry in row.pop("files"))
         row.setdefault("sha256", _combined(entries))
+        row["layouts"] = tuple(row.get("layouts", ()))
         found.append(Card(name=name, files=entries, **row))
-    return tuple(found)
+    return (
+        *found,
+        *(medmnist_facts.card(entry, min(entry.md5)) for entry in medmnist_facts.facts().values()),
+    )
+
+
+@cache
+def _larger() -> dict[str, Card]:
+    """The files of MedMNIST beyond the first size, e.g. ``bloodmnist_64``."""
+    every = (
+        medmnist_facts.card(entry, size) for entry in medmnist_facts.facts().values() for size in entry.md5
+    )
+    return {entry.name: entry for entry in every}
 
 
 def card(name: str) -> Card:
-    """Return the card of one set.
+    """Return the card of one set; ``bloodmnist_64`` is BloodMNIST's file of 64 pixels.
 
     Raises:
         ValueError: there is no set of that name.
@@ -96,6 +55,8 @@ def card(name: str) -> Card:
     for entry in cards():
         if entry.name == name:
             return entry
+    if name in _larger():
+        return _larger()[name]
     raise ValueError(f"name={name!r}: expected one of {', '.join(entry.name for entry in cards())}")
 
 

@@ -1,4 +1,4 @@
-"""Sets of images with one label each: chest X-rays, blood cells, kinds of radiograph, natural images."""
+"""Sets of images with one label each: blood cells, kinds of radiograph, natural images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from resnetbook.lab.data.cards import Card, card
-from resnetbook.lab.data.files import find
-from resnetbook.lab.data.sets import ImageSet, Part, image_hashes, stratified
+from resnetbook.lab.data.files import checksum, find
+from resnetbook.lab.data.resampling import resized, said
+from resnetbook.lab.data.sets import ImageSet, Part, stratified
 
 WBC_CLASSES = ("neutrophil", "lymphocyte", "monocyte", "eosinophil")
 # Five cells stand in the set twice: 139 equals 112 byte for byte, the other pairs are other crops of one
@@ -23,54 +23,21 @@ WBC_CLASSES = ("neutrophil", "lymphocyte", "monocyte", "eosinophil")
 WBC_REPEATS = {"084": "071", "139": "112", "158": "157", "169": "167", "171": "166"}
 
 
-def resized(images: Tensor, size: int | None) -> Tensor:
-    """Bring images (N, C, H, W) to size x size by antialiased bilinear interpolation; None keeps them.
-
-    Raises:
-        ValueError: `size` is not positive.
-    """
-    if size is None or images.shape[-2:] == (size, size):
-        return images
-    if size < 1:
-        raise ValueError(f"size={size}: expected a positive number of pixels")
-    return functional.interpolate(
-        images, size=(size, size), mode="bilinear", align_corners=False, antialias=True
-    )
-
-
 def _image_set(
     entry: Card, parts: list[tuple[Tensor, Tensor]], classes: tuple[str, ...], split: str
 ) -> ImageSet:
     train, validation, test = (Part(images, labels) for images, labels in parts)
     return ImageSet(
-        entry.name, train, validation, test, classes, entry.sha256, split, entry.licence, entry.attribution
+        entry.name,
+        train,
+        validation,
+        test,
+        classes,
+        checksum(entry.name),
+        split,
+        entry.licence,
+        entry.attribution,
     )
-
-
-def pneumoniamnist(*, size: int | None = None, deduplicate: bool = True) -> ImageSet:
-    """Chest X-rays of children, (N, 1, 28, 28) in [0, 1]; 0 normal, 1 pneumonia; the official split.
-
-    Eight groups of identical images stand in train and validation both. With `deduplicate` the training
-    part loses those images (10 of 4,708); the test part shares none with the others.
-
-    Raises:
-        DataMissing: the set is not here.
-    """
-    entry = card("pneumoniamnist")
-    parts = []
-    with np.load(find(entry.name) / "pneumoniamnist.npz") as archive:
-        raw = {key: (archive[f"{key}_images"], archive[f"{key}_labels"]) for key in ("train", "val", "test")}
-    split = "official split"
-    if deduplicate:
-        held_out = set(image_hashes(raw["val"][0])) | set(image_hashes(raw["test"][0]))
-        keep = np.array([value not in held_out for value in image_hashes(raw["train"][0])])
-        raw["train"] = (raw["train"][0][keep], raw["train"][1][keep])
-        split += f", without {int((~keep).sum())} training images that also stand in validation"
-    for images, labels in raw.values():
-        scaled = torch.from_numpy(images.astype(np.float32) / 255)[:, None]
-        parts.append((resized(scaled, size), torch.from_numpy(labels[:, 0].astype(np.int64))))
-    sizes = " / ".join(str(len(labels)) for _, labels in parts)
-    return _image_set(entry, parts, ("normal", "pneumonia"), f"{sizes} images, {split}")
 
 
 def wbc(*, size: int | None = None) -> ImageSet:
@@ -83,7 +50,7 @@ def wbc(*, size: int | None = None) -> ImageSet:
     Raises:
         DataMissing: the set is not here.
     """
-    entry = card("wbc")
+    entry, side = card("wbc"), 32 if size is None else size
     folder = find(entry.name)
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["image"] not in WBC_REPEATS]
@@ -92,7 +59,7 @@ def wbc(*, size: int | None = None) -> ImageSet:
     for row in rows:
         pixels = np.asarray(Image.open(folder / "images" / f"{row['image']}.png").convert("RGB"))
         image = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
-        images.append(resized(image, 32 if size is None else size))
+        images.append(resized(image, side))
     whole = torch.cat(images).clamp(0, 1)
     labels = np.array([WBC_CLASSES.index(row["class"]) for row in rows])
     parts = [
@@ -103,7 +70,7 @@ def wbc(*, size: int | None = None) -> ImageSet:
         "176 / 59 / 59 images, stratified by class, seed 0; the one basophil and five repeated cells "
         "left out; patients unknown"
     )
-    return _image_set(entry, parts, WBC_CLASSES, split)
+    return _image_set(entry, parts, WBC_CLASSES, said(split, pixels.shape[0], side))
 
 
 @lru_cache(maxsize=2)
@@ -133,9 +100,28 @@ def mednist_small(*, size: int | None = None) -> ImageSet:
         scaled = torch.from_numpy(images[chosen].astype(np.float32) / 255)[:, None]
         parts.append((resized(scaled, size), torch.from_numpy(arrays["labels"][chosen].astype(np.int64))))
     classes = tuple(str(name) for name in arrays["classes"])
-    return _image_set(
-        entry, parts, classes, "1440 / 480 / 480 images, the split stored in the file; patients unknown"
-    )
+    split = "1440 / 480 / 480 images, the split stored in the file; patients unknown"
+    return _image_set(entry, parts, classes, said(split, images.shape[1], size))
+
+
+def natural_images(
+    entry: Card,
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    classes: tuple[str, ...],
+    size: int | None,
+) -> ImageSet:
+    """Make a set of pairs (images (N, H, W, 3) uint8, labels (N,) int64): a tenth of the training images, stratified by
+    class, seed 0, becomes the validation part."""
+    images, labels = train
+    held_out = len(labels) // 10
+    chosen = stratified(labels, (len(labels) - held_out, held_out), seed=0)
+    parts = []
+    for pixels, target in [*((images[indices], labels[indices]) for indices in chosen), test]:
+        scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+        parts.append((resized(scaled, size), torch.from_numpy(target)))
+    split = f"official test part of {len(test[1]):,}; {held_out:,} of the training images, stratified, seed 0, for validation"
+    return _image_set(entry, parts, classes, said(split, images.shape[1], size))
 
 
 def cifar10_jpeg(*, size: int | None = None) -> ImageSet:
@@ -149,14 +135,11 @@ def cifar10_jpeg(*, size: int | None = None) -> ImageSet:
     entry = card("cifar10_jpeg")
     folder = find(entry.name)
     images, arrays = _decoded(str(folder / "train.npz"))
-    labels = arrays["labels"].astype(np.int64)
-    indices = stratified(labels, (45_000, 5_000), seed=0)
     test, test_arrays = _decoded(str(folder / "test.npz"))
-    raw = [(images[chosen], labels[chosen]) for chosen in indices]
-    raw.append((test, test_arrays["labels"].astype(np.int64)))
-    parts = []
-    for pixels, target in raw:
-        scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
-        parts.append((resized(scaled, size), torch.from_numpy(target)))
-    split = "official test part of 10,000; 5,000 of the training images, stratified, seed 0, for validation"
-    return _image_set(entry, parts, tuple(str(name) for name in arrays["classes"]), split)
+    return natural_images(
+        entry,
+        (images, arrays["labels"].astype(np.int64)),
+        (test, test_arrays["labels"].astype(np.int64)),
+        tuple(str(name) for name in arrays["classes"]),
+        size,
+    )

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from resnetbook.lab.data.cards import card
 from resnetbook.lab.data.files import DataMissing
+from resnetbook.lab.data.resampling import said
 from resnetbook.lab.data.sets import ImageSet, Part, stratified
 
 SIZES = (1000, 200, 597)
@@ -67,7 +68,7 @@ def digits(*, size: int | None = None, canvas: int | None = None) -> ImageSet:
         test,
         classes=tuple(str(digit) for digit in range(10)),
         checksum=entry.sha256,
-        split="1000 / 200 / 597 images, stratified by class, seed 0; writers are unknown",
+        split=said("1000 / 200 / 597 images, stratified by class, seed 0; writers are unknown", 8, size),
         licence=entry.licence,
         attribution=entry.attribution,
     )

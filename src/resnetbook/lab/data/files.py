@@ -1,25 +1,23 @@
-"""Where a data set lies, whether it is the right one, and how it is fetched from its source.
+"""Whether a data set is here and the right one, and how it is fetched from its source (`places` says where it may lie).
 
-Search order: the folder named by the environment variable ``RESNETBOOK_DATA``, then the user's cache
-(``$XDG_CACHE_HOME/resnetbook``, else ``~/.cache/resnetbook``). The network is used by `fetch` alone.
+The network is used by `fetch` alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import http.client
 import shutil
+import tarfile
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from resnetbook.lab.data.cards import Card, DataFile, card
+from resnetbook.lab.data._sums import file_sum, matching, problem
+from resnetbook.lab.data._unpacking import arrange_wbc, unpack
+from resnetbook.lab.data.cards import Card, card
+from resnetbook.lab.data.places import VARIABLE, cache_dir, mistake, named_dir, places, searched, shown
 
 _checked: set[tuple[str, Path]] = set()
 
@@ -28,59 +26,28 @@ class DataMissing(FileNotFoundError):
     """A data set is not here, or not as published. The message is one sentence that says what to do."""
 
 
-def _explain(entry: Card, problem: str) -> str:
-    if entry.fetchable:
-        remedy = f"run `resnetbook data fetch {entry.name}` or set RESNETBOOK_DATA to a folder that holds it"
-    else:
-        remedy = (
-            f"set RESNETBOOK_DATA to a folder that holds it (it cannot be fetched: {entry.fetch['reason']})"
-        )
+def _explain(entry: Card, problem: str, remedy: str = "") -> str:
+    """One sentence: the set, its size, licence and source, what is wrong, and what to do (`remedy`, else how to get it)."""
+    if not remedy:
+        other = f"set {VARIABLE} to a folder that holds it"
+        named = named_dir()
+        if named is not None and not mistake():
+            other = f"put it into one of these folders ({VARIABLE} names {shown(named)})"
+        remedy = f"run `resnetbook data fetch {entry.name}` or {other}"
+        if not entry.fetchable:
+            remedy = f"{other} (it cannot be fetched: {entry.fetch['reason']})"
     return (
-        f"data set {entry.name!r} ({entry.megabytes:g} MB, licence: {entry.licence}, "
+        f"data set {entry.name!r} ({entry.on_disk}, licence: {entry.licence}, "
         f"source: {entry.source}) {problem}: {remedy}"
     )
 
 
-def cache_dir() -> Path:
-    """The user's cache of this book: ``$XDG_CACHE_HOME/resnetbook``, else ``~/.cache/resnetbook``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "resnetbook"
-
-
-def search_path() -> tuple[Path, ...]:
-    """The folders that are searched, in this order."""
-    named = os.environ.get("RESNETBOOK_DATA")
-    return ((Path(named),) if named else ()) + (cache_dir(),)
-
-
-def _sum(path: Path, entry: DataFile) -> str:
-    if entry.of == "bytes":
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    pixels = np.asarray(Image.open(path))
-    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-
-
-def _matching(folder: Path, entry: DataFile) -> list[Path]:
-    return sorted(folder.glob(entry.path), key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _digest(folder: Path, entry: DataFile) -> str:
-    paths = _matching(folder, entry)
-    if "*" not in entry.path:
-        return _sum(paths[0], entry)
-    lines = "".join(f"{_sum(path, entry)}  {path.relative_to(folder).as_posix()}\n" for path in paths)
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _problem(folder: Path, entry: Card) -> str | None:
-    """None when every file is there with its known sum; else what is wrong, in words."""
-    for part in entry.files:
-        there = len(_matching(folder, part))
-        if there != part.count:
-            return f"is incomplete ({there} of {part.count} files {part.path})"
-    for part in entry.files:
-        if _digest(folder, part) != part.sha256:
-            return f"is not as published (the SHA-256 of {part.path} differs)"
+def located(entry: Card) -> Path | None:
+    """The folder that `find` would check: the first that holds something of the set. No sum is looked at."""
+    for place in places(entry):
+        counts = [len(matching(place.folder, part)) == part.count for part in entry.files]
+        if all(counts) or (place.own and any(matching(place.folder, part) for part in entry.files)):
+            return place.folder
     return None
 
 
@@ -90,7 +57,7 @@ def find(name: str, *, download: bool = False) -> Path:
     A damaged copy is an error, and no other set is ever put in its place.
 
     Args:
-        name: a name of `cards()`.
+        name: a name of `cards()`, or one with a size of its own such as ``bloodmnist_64``.
         download: fetch the set from its original source when it is nowhere here.
 
     Raises:
@@ -100,19 +67,50 @@ def find(name: str, *, download: bool = False) -> Path:
     entry = card(name)
     if not entry.files:
         raise ValueError(f"name={name!r}: expected a set made of files ({entry.fetch['reason']})")
-    for root in search_path():
-        folder = root / entry.folder
-        if not any(_matching(folder, part) for part in entry.files):
+    doubtful = ""  # what lies in a folder of all kinds of data under names that tell nothing, and may be another set's
+    for place in places(entry):
+        folder = place.folder
+        if not any(matching(folder, part) for part in entry.files):
             continue
         if (name, folder) not in _checked:
-            problem = _problem(folder, entry)
-            if problem:
-                raise DataMissing(_explain(entry, problem))
+            wrong = problem(folder, entry)
+            if wrong and place.own:
+                raise DataMissing(_explain(entry, f"{wrong} in {shown(folder)}", _replace(entry)))
+            if wrong:
+                doubtful = doubtful or f"what {shown(folder)} holds {wrong}"
+                continue
             _checked.add((name, folder))
         return folder
     if download:
         return fetch(name)
-    raise DataMissing(_explain(entry, "is not on this machine"))
+    looked = "; ".join(filter(None, (mistake(), searched(entry), doubtful)))
+    raise DataMissing(_explain(entry, f"is not on this machine ({looked})"))
+
+
+def _replace(entry: Card) -> str:
+    """What to do about a damaged copy: it hides a good one, so it has to go first."""
+    wanted = ", ".join(part.path for part in entry.files)
+    again = f"run `resnetbook data fetch {entry.name}`" if entry.fetchable else "put a good copy there"
+    if not entry.fetchable:
+        again += f" (it cannot be fetched: {entry.fetch['reason']})"
+    return f"remove {wanted} there, or name another folder with {VARIABLE}, then {again}"
+
+
+def checksum(name: str) -> str:
+    """SHA-256 of the files that `find` returns: the published one, else computed from files whose MD5 was checked.
+
+    Raises:
+        ValueError: there is no set of that name.
+        DataMissing: the set is not here, or not as published.
+    """
+    entry = card(name)
+    if entry.sha256:
+        return entry.sha256
+    folder = find(name)
+    if len(entry.files) == 1:
+        return file_sum(folder / entry.files[0].path, "sha256")
+    lines = "".join(f"{file_sum(folder / part.path, 'sha256')}  {part.path}\n" for part in entry.files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def available(name: str) -> bool:
@@ -128,29 +126,6 @@ def available(name: str) -> bool:
     except DataMissing:
         return False
     return True
-
-
-def _members(archive: zipfile.ZipFile, take: list[list[str]]) -> Iterator[tuple[str, Path]]:
-    """Pairs (member, relative target) of the files wanted; the archive's top folder is ignored."""
-    for member in archive.namelist():
-        inside = PurePosixPath(*PurePosixPath(member).parts[1:])
-        for pattern, target in take:
-            if inside.parent == PurePosixPath(pattern).parent and fnmatchcase(str(inside), pattern):
-                yield member, Path(target) / inside.name
-
-
-def _wbc(folder: Path) -> None:
-    """Bring the original layout of `wbc` into ours: BMP to PNG without loss, class names into the table."""
-    for path in sorted((folder / "images").glob("*.bmp")):
-        Image.open(path).save(path.with_suffix(".png"))
-        path.unlink()
-    source = folder / "Class Labels of Dataset 1.csv"
-    names = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil")
-    rows = [line.split(",") for line in source.read_text(encoding="utf-8").split()[1:] if "," in line]
-    rows = [row for row in rows if row[0].isdigit()]
-    lines = [f"{int(image):03d},{label},{names[int(label) - 1]}" for image, label in rows]
-    (folder / "labels.csv").write_text("\n".join(["image,label,class", *lines]) + "\n", encoding="utf-8")
-    source.unlink()
 
 
 def _download(url: str, target: Path) -> None:
@@ -183,21 +158,25 @@ def fetch(name: str) -> Path:
             if entry.fetch["kind"] == "file":
                 _download(entry.fetch["url"], folder / entry.files[0].path)
             else:
-                _download(entry.fetch["url"], Path(scratch) / "archive.zip")
-                with zipfile.ZipFile(Path(scratch) / "archive.zip") as archive:
-                    for member, target in _members(archive, entry.fetch["take"]):
-                        (folder / target).parent.mkdir(parents=True, exist_ok=True)
-                        (folder / target).write_bytes(archive.read(member))
+                _download(entry.fetch["url"], Path(scratch) / "archive")
+                unpack(Path(scratch) / "archive", entry.fetch["kind"], entry.fetch["take"], folder)
             if name == "wbc":
-                _wbc(folder)
-        except (OSError, zipfile.BadZipFile, ValueError) as error:
+                arrange_wbc(folder)
+        except (
+            OSError,
+            http.client.HTTPException,
+            zipfile.BadZipFile,
+            tarfile.TarError,
+            EOFError,
+            ValueError,
+        ) as error:
             raise DataMissing(_explain(entry, f"could not be fetched ({error})")) from error
-        problem = _problem(folder, entry)
-        if problem:
-            raise DataMissing(_explain(entry, f"was fetched but {problem}"))
+        wrong = problem(folder, entry)
+        if wrong:
+            raise DataMissing(_explain(entry, f"was fetched but {wrong}"))
         home = cache_dir() / entry.folder
         for part in entry.files:
-            for path in _matching(folder, part):
+            for path in matching(folder, part):
                 target = home / path.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(target)

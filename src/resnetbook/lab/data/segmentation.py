@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from resnetbook.lab.data.cards import card
-from resnetbook.lab.data.classification import WBC_REPEATS, resized
+from resnetbook.lab.data.classification import WBC_REPEATS
 from resnetbook.lab.data.files import find
+from resnetbook.lab.data.resampling import resized
 from resnetbook.lab.data.sets import PartedSet, SegmentationPart, standardise_each
 
 SegmentationSet = PartedSet[SegmentationPart]

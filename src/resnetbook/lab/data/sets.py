@@ -17,7 +17,8 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a set. images: (N, C, H, W) or (N, C, D, H, W) float32; labels: (N,) int64."""
+    """One part of a set. images: (N, C, H, W) or (N, C, D, H, W) float32; labels: (N,) int64, or (N, k) float32 of 0 and 1
+    where a sample may have several of k labels."""
 
     images: Tensor
     labels: Tensor
@@ -46,11 +47,12 @@ class ImageSet:
     """A classification set with its three parts and where it comes from.
 
     Attributes:
-        classes: names; a label is an index into them.
+        classes: names; a label is an index into them, or a row of labels has one entry for each.
         checksum: SHA-256 of the files (or arrays) that it was made from.
-        split: how the parts were made, in words.
+        split: how the parts were made, in words, and from which size the images were resampled, if they were.
         mean, deviation: (C,) of the training images in [0, 1]; the images were standardised by them
             if `normalised`.
+        task: binary, multi-class, multi-label, or ordinal (the classes have an order).
     """
 
     name: str
@@ -65,6 +67,7 @@ class ImageSet:
     mean: tuple[float, ...] = (0.0,)
     deviation: tuple[float, ...] = (1.0,)
     normalised: bool = False
+    task: str = "multi-class"
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -114,14 +117,16 @@ def stratified(labels: np.ndarray, sizes: Sequence[int], *, seed: int = 0) -> tu
     Largest remainders settle the fractions, so the sizes are met exactly. Indices left over are dropped.
 
     Args:
-        labels: (N,) integers.
+        labels: (N,) integers, one for each sample.
         sizes: how many samples each part gets; together at most N.
         seed: of the permutation within each class.
 
     Raises:
-        ValueError: the sizes are negative or ask for more samples than there are.
+        ValueError: labels of another form; sizes that are negative or ask for more samples than there are.
     """
     labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"labels: shape {labels.shape}, expected (N,), one class for each sample")
     if min(sizes) < 0 or sum(sizes) > len(labels):
         raise ValueError(f"sizes={tuple(sizes)}: expected none below 0 and a sum of {len(labels)} at most")
     generator = np.random.default_rng(seed)
@@ -140,18 +145,33 @@ def stratified(labels: np.ndarray, sizes: Sequence[int], *, seed: int = 0) -> tu
     return tuple(parts)
 
 
+def chosen(labels: Tensor, size: int, *, seed: int = 0) -> np.ndarray:
+    """Indices of a subset of `size` samples, stratified by class; where a sample has several labels, all are drawn alike.
+
+    Raises:
+        ValueError: `size` is below 1 or above the number of labels.
+    """
+    if not 1 <= size <= len(labels):
+        raise ValueError(f"train_size={size}: expected 1 to {len(labels)}")
+    if labels.ndim > 1:
+        return np.random.default_rng(seed).permutation(len(labels))[:size]
+    (indices,) = stratified(labels.numpy(), (size,), seed=seed)
+    return indices
+
+
 def draw(part: Part, size: int | None, *, seed: int = 0) -> Part:
-    """A stratified subset of `size` samples of a part, or the part itself when `size` is None.
+    """A subset of `size` samples of a part (see `chosen`), or the part itself when `size` is None.
 
     Raises:
         ValueError: `size` is below 1 or above the part's length.
     """
-    if size is None:
-        return part
-    if not 1 <= size <= len(part):
-        raise ValueError(f"train_size={size}: expected 1 to {len(part)}")
-    (chosen,) = stratified(part.labels.numpy(), (size,), seed=seed)
-    return part.subset(chosen)
+    return part if size is None else part.subset(chosen(part.labels, size, seed=seed))
+
+
+def drawn_from(split: str, task: str, size: int, seed: int) -> str:
+    """`split`, and that training samples were drawn."""
+    how = "all alike, seed" if task == "multi-label" else "seed"
+    return f"{split}; {size} of the training images drawn with {how} {seed}"
 
 
 def image_hashes(images: Tensor | np.ndarray) -> list[str]:

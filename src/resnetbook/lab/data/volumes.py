@@ -10,42 +10,24 @@ from torch.nn import functional
 
 from resnetbook.lab.data.cards import card
 from resnetbook.lab.data.files import find
-from resnetbook.lab.data.sets import ImageSet, Part, PartedSet, SegmentationPart, standardise_each
+from resnetbook.lab.data.medmnist import medmnist
+from resnetbook.lab.data.sets import ImageSet, PartedSet, SegmentationPart, standardise_each
 
 
-def adrenalmnist3d(*, size: int = 28) -> ImageSet:
+def adrenalmnist3d(*, size: int = 28, resample: bool = False) -> ImageSet:
     """Shapes of adrenal glands drawn in CT, (N, 1, size, size, size) of 0 and 1; 0 normal, 1 hyperplasia.
 
     The official split, by patient: 1188 / 98 / 298. Always "normal" scores 0.768 on the test part.
 
     Args:
         size: 28, or 64 (a second file; 1.7 GB in memory).
+        resample: allow another size, made from one of these.
 
     Raises:
         ValueError: another size.
         DataMissing: the set is not here.
     """
-    if size not in (28, 64):
-        raise ValueError(f"size={size}: expected 28 or 64")
-    name = "adrenalmnist3d" + ("_64" if size == 64 else "")
-    entry = card(name)
-    parts = []
-    with np.load(find(name) / f"{name}.npz") as archive:
-        for key in ("train", "val", "test"):
-            images = torch.from_numpy(archive[f"{key}_images"]).gt(127)[:, None].float()
-            parts.append(Part(images, torch.from_numpy(archive[f"{key}_labels"][:, 0].astype(np.int64))))
-    train, validation, test = parts
-    return ImageSet(
-        name,
-        train,
-        validation,
-        test,
-        ("normal", "hyperplasia"),
-        entry.sha256,
-        "1188 / 98 / 298 glands, official split by patient",
-        entry.licence,
-        entry.attribution,
-    )
+    return medmnist("adrenalmnist3d", size=size, resample=resample)
 
 
 def hippocampus(

@@ -1,39 +1,32 @@
-"""Experiments: each is a module of this package, found by its name, run by `run` or by `resnetbook run NAME`.
+"""Running experiments: what one is, its jobs over processes, the choice of rates, its registration and its record.
 
-How to add one: write `experiments/<section>/<name>.py`. Its docstring says what is compared, which budget is equal, and what
-each metric is; it ends in one object called `EXPERIMENT`.
+How to add one: write `experiments/<section>/<name>.py`. Its docstring says what is compared, what is equal, and what each metric
+is; it ends in one object called `EXPERIMENT`. Most train one network for each arm (`lab.fitting`):
 
 ```python
 @dataclass(frozen=True)
-class Settings:                        # numbers, strings, booleans, tuples of these; `data` names the data set
-    data: str = "digits"
-    depths: tuple[int, ...] = (8, 20)
-    epochs: int = 8
+class Settings(fitting.Fitting):       # numbers, strings, booleans, tuples of these; `data` names the data set
+    depth: int = 56
 
 def arms(settings):                    # the things compared, in the order of the tables
-    return [f"{kind}-{depth}" for depth in settings.depths for kind in ("plain", "residual")]
+    return ("plain", "residual")
 
-def run(settings, arm, seed, context): # one arm, one seed: a dict of numbers and lists of numbers
-    torch.manual_seed(seed)            # equal for all arms, so that seeds are paired
-    ...
-    rate = context.tuned["learning_rate"]
-    history = fit(model, train, settings=training.Settings(learning_rate=rate, seed=seed, device=context.device),
-                  checkpoint=context.checkpoint, progress=context.progress)
-    return {"train_loss": history.last["train_loss"], "curve": list(history["train_loss"])}
+def network(settings, arm, data):      # the network of an arm; torch's random state decides its weights
+    return TwinNet(settings.depth, residual=arm == "residual", num_classes=len(data.classes))
 
-def tune(settings, arm, context):      # optional: one run for each arm, before its seeds, with a seed of its own
-    return _shared.best_validation_rate(build, data, (0.01, 0.03, 0.1), epochs=settings.epochs, ...)
-
-EXPERIMENT = Experiment(name="degradation", title="...", claims=("C03",), scales={"live": Settings(...), ...},
-                        arms=arms, run=run, tune=tune, code=("resnetbook.principle.twins",))
+EXPERIMENT = fitting.experiment(__name__, "...", claims=("C03",), network=network, arms=arms,
+                                scales={"live": Settings(depth=8, epochs=2, rates=(0.05,)), "quick": Settings()})
 ```
 
-Records: the settings of a scale, and the `variants` that it lists for other data sets, make the book's records in
-`data/results`. A run with other settings, and a live one, is written to `runs/` and never takes their place.
+One that measures more gives `run` as well: a function of (settings, arm, seed, context) that returns a dict of numbers and
+lists of numbers; see `Experiment` for that and for `score`, which the choice of a learning rate reads.
 
-The functions stand at the top level of the module, since other processes import them. Import torch inside them:
-then `resnetbook experiments` lists without loading it. Each job (arm, seed) gets a checkpoint of its own, from which `fit`
-goes on after a kill; with several trainings in a job use `context.checkpoint_for("first")` for each.
+Decisions come first: `survey/data/claims/` says how the record will decide, and is committed before the run. The settings of a
+scale, and the `variants` that it lists for other data sets, make the book's records in `data/results`, from a clean tree. A run
+with other settings, and a live one, is written to `runs/` and never takes their place.
+
+The functions stand at the top level of the module, since other processes import them. Each job (arm, seed) gets a checkpoint
+of its own, from which `fit` goes on after a kill; with several trainings in a job use `context.checkpoint_for("first")` for each.
 """
 
 from resnetbook.lab.running.code import code_hash

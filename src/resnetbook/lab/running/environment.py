@@ -52,10 +52,15 @@ def peak_memory_mb(device: str) -> float:
 
 
 def commit() -> str:
-    """Return the commit of the checkout, with "-dirty" where its code differs from it; "unknown" without one."""
+    """Return the commit of the checkout, with "-dirty" where its code differs from it; "unknown" without one.
+
+    A copy without `.git` has it from `prepared.json` (`resnetbook full --prepare`).
+    """
+    from resnetbook.lab.running import prepared
+
     root = Path(resnetbook.__file__).resolve().parents[2]
     if not (root / ".git").exists():
-        return "unknown"
+        return prepared.commit(root)
     head = _git(root, "rev-parse", "--short=12", "HEAD")
     if not head:
         return "unknown"

@@ -52,6 +52,7 @@ class Experiment:
         variants: further data sets at a scale, e.g. {"quick": (Settings(data="wbc", size=32),)}: what
             `--set data=wbc` then means. Runs with any other change are kept apart from the book's records.
         seeds: the registered number of seeds at each scale.
+        minutes: about how long a record takes at a scale, on 2 cores or one GPU, before there is one.
         module: dotted name of the module whose imports lead to all code that decides the numbers; by default that of `run`.
         timed: parts of the names of metrics that are times of the machine, which no repeat gives again to the digit.
     """
@@ -67,6 +68,7 @@ class Experiment:
     data: Callable[[Any], Mapping[str, Any]] | None = None
     variants: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=lambda: SEEDS)
+    minutes: Mapping[str, float] = field(default_factory=dict)
     module: str = ""
     timed: tuple[str, ...] = ("second", "time", "step_ratio")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import threading
@@ -51,25 +52,39 @@ class Job:
 Finished = Callable[[Job, "str | None"], None]
 
 
-def work(jobs: Sequence[Job], workers: int, finished: Finished) -> None:
+class OutOfTime(RuntimeError):
+    """The time was spent before all jobs were done; the finished ones are kept, a cut training goes on from its last epoch."""
+
+
+def work(jobs: Sequence[Job], workers: int, finished: Finished, until: float = math.inf) -> None:
     """Run all jobs, `workers` at a time; `finished(job, error)` is told of each one, `error` None where it went well.
 
-    One worker is this process. Several are processes of their own, with one thread each on the CPU.
+    One worker is this process. Several are processes of their own, with one thread each on the CPU. At `until`
+    (`time.monotonic`) what still runs in processes of its own is ended; this process ends after the job at hand.
+
+    Raises:
+        OutOfTime: the time was spent before the end.
     """
     if workers == 1:
-        for job in jobs:
+        for number, job in enumerate(jobs):
+            _check(until, len(jobs) - number)
             finished(job, _run(job))
         return
     waiting, suspects = deque(jobs), []
     while waiting:
-        suspects += _pool(waiting, workers, finished)
+        suspects += _pool(waiting, workers, finished, until)
     # A process that dies takes the pool with it. Alone, each job that was in flight shows whether it is to blame.
     for job in suspects:
-        if _pool(deque([job]), 1, finished):
+        if _pool(deque([job]), 1, finished, until):
             finished(job, "its process died: killed, or out of memory")
 
 
-def _pool(waiting: deque[Job], workers: int, finished: Finished) -> list[Job]:
+def _check(until: float, left: int) -> None:
+    if time.monotonic() >= until:
+        raise OutOfTime(f"{left} jobs were not done when the time was spent; the same command goes on")
+
+
+def _pool(waiting: deque[Job], workers: int, finished: Finished, until: float) -> list[Job]:
     """Take jobs from `waiting` until none is left or a process dies; return those that were in flight then."""
     spawn = multiprocessing.get_context("spawn")
     lifeline, held = spawn.Pipe(duplex=False)
@@ -80,9 +95,12 @@ def _pool(waiting: deque[Job], workers: int, finished: Finished) -> list[Job]:
             while waiting and len(running) < workers:
                 running[pool.submit(_run, waiting[0])] = waiting[0]
                 waiting.popleft()
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            left = None if math.isinf(until) else max(0.0, until - time.monotonic())
+            for future in wait(running, left, FIRST_COMPLETED).done:
                 error = future.result()
                 finished(running.pop(future), error)
+            if waiting or running:
+                _check(until, len(waiting) + len(running))
         pool.shutdown()
     except BrokenProcessPool:
         return list(running.values())

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import shutil
 import sys
@@ -24,11 +25,14 @@ from resnetbook.lab.running import jobs as _jobs
 from resnetbook.lab.running import registration, tuning
 from resnetbook.lab.running.code import code_hash
 from resnetbook.lab.running.experiment import Context, Experiment
-from resnetbook.lab.running.jobs import Job
+from resnetbook.lab.running.jobs import Job, OutOfTime
 
 FIRST_SEED = (
     100  # below it are seeds that were seen before version 2 of the ledger, and those that choose rates
 )
+
+
+__all__ = ["FIRST_SEED", "ExperimentFailed", "OutOfTime", "is_made", "plain_dict", "record_path", "run"]
 
 
 class ExperimentFailed(RuntimeError):
@@ -47,6 +51,8 @@ def run(
     runs: Path | None = None,
     force: bool | None = None,
     progress: bool = True,
+    standard: bool | None = None,
+    until: float = math.inf,
 ) -> Path:
     """Run an experiment and return the path of its record; `results.load` reads it.
 
@@ -65,8 +71,12 @@ def run(
         runs: where unfinished runs are kept: by default `runs/` in a checkout, else the user's cache.
         force: True makes an existing record again; by default only a live run is.
         progress: show a bar over the jobs where standard error is a terminal.
+        standard: whether it is to be a record of the book, made from committed code after a decision; by default it is where
+            it goes to `data/results`.
+        until: end then (`time.monotonic`), with what is finished kept.
 
     Raises:
+        OutOfTime: `until` came before the end.
         ValueError: unknown scale, setting or device; or a record of the book is asked for from a tree whose code is not
             committed, or before a decision that reads it.
         ExperimentFailed: jobs failed, or this run is already going on in another process.
@@ -84,7 +94,8 @@ def run(
     again = scale == "live" if force is None else force
     if not again and _is_made(path, settings, numbers):
         return path
-    standard = folder is None and path.parent == results.folder()
+    if standard is None:
+        standard = folder is None and path.parent == results.folder()
     registered = registration.of(found, getattr(settings, "data", None), scale, standard=standard)
     if workers is None:
         workers = 1 if kind != "cpu" or scale == "live" else _environment.processors()
@@ -100,7 +111,7 @@ def run(
         unfinished.touch()
         # The data first: where a set is missing no job should start.
         data = plain_dict(found.data(settings)) if found.data is not None else {}
-        jobs, tuned, seconds = _run_jobs(found, settings, numbers, kind, workers, partial, progress)
+        jobs, tuned, seconds = _run_jobs(found, settings, numbers, kind, workers, partial, progress, until)
         record = _record(found, settings, scale, numbers, jobs, tuned, data, environment, registered, seconds)
         results.write(record, path)
         unfinished.unlink()
@@ -134,6 +145,7 @@ def _run_jobs(
     workers: int,
     folder: Path,
     progress: bool,
+    until: float,
 ) -> tuple[list[Job], dict[str, Any], float]:
     """Run what is not finished yet: first each arm's trials, then all seeds; return jobs, tuned values and seconds."""
     arms = tuple(found.arms(settings))
@@ -163,12 +175,12 @@ def _run_jobs(
         def complete(jobs: list[Job]) -> None:
             missing = [item for item in jobs if item.result() is None]
             bar.update(len(jobs) - len(missing))
-            _jobs.work(missing, min(workers, max(1, len(missing))), finished)
+            _jobs.work(missing, min(workers, max(1, len(missing))), finished, until)
 
         def score(
             trials: list[tuple[str, float, int]],
         ) -> dict[tuple[str, float, int], dict[str, float | None]]:
-            bar.total += len(trials)
+            bar.total = (bar.total or 0) + len(trials)
             jobs = {
                 (arm, rate, seed): job(arm, seed, {"learning_rate": rate}, rate) for arm, rate, seed in trials
             }
@@ -254,6 +266,20 @@ class _Clock:
 
     def save(self) -> None:
         write_atomically(self.file, json.dumps(self.seconds()).encode())
+
+
+def is_made(
+    found: Experiment,
+    *,
+    scale: str,
+    changes: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    seeds: int | None = None,
+) -> bool:
+    """Return whether the record that `run` would make is there already."""
+    count = found.seeds[scale] if seeds is None else seeds
+    path = record_path(found, scale=scale, changes=changes, folder=folder)
+    return _is_made(path, found.settings(scale, changes), range(FIRST_SEED, FIRST_SEED + count))
 
 
 def _is_made(path: Path, settings: Any, seeds: Sequence[int]) -> bool:

@@ -18,7 +18,7 @@ class Few:
     classes = tuple(range(10))
 
     def __init__(self, side: int) -> None:
-        self.train = type("Part", (), {"images": torch.zeros(1, 3, side, side)})
+        self.shape = (3, side, side)
 
 
 @pytest.mark.parametrize(("scale", "side"), [("quick", 16), ("full", 32)])
@@ -32,7 +32,7 @@ def test_all_arms_cost_the_same(scale, side):
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_the_cost_of_a_block_is_what_counting_finds(arm):
-    table = (3, 4, 5, 2, 6, 7) if arm == "inception" else 9
+    table = {"inception": (3, 4, 5, 2, 6, 7), "wide": (5, 9)}.get(arm, 9)
     block, channels = module.block(arm, 8, table)
     found = count(block, (8, 5, 5))
     assert found.multiplications == 25 * module.cost(arm, 8, table)
@@ -59,4 +59,19 @@ def test_arms_differ_in_their_blocks_alone():
     for net in nets[1:]:
         assert [name for name, _ in net.named_children()] == [name for name, _ in nets[0].named_children()]
         assert torch.equal(net.entry.conv.weight, nets[0].entry.conv.weight)
-    assert [net.fc.in_features for net in nets] == [64, 26, 37]
+    assert [net.fc.in_features for net in nets] == [64, 26, 37, 64]
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+def test_one_arm_is_as_wide_as_the_modules_in_every_block(scale):
+    side = 16
+    outs = []
+    for arm in ("inception", "wide"):
+        net, seen = module.network(SCALES[scale], arm, Few(side)).eval(), []
+        for name, part in net.named_children():
+            if name[:-1] in ("first", "second"):
+                part.register_forward_hook(lambda *call, seen=seen: seen.append(tuple(call[2].shape)))
+        net(torch.zeros(1, 3, side, side))
+        outs.append(seen)
+    assert outs[0] == outs[1]
+    assert len(outs[0]) == 4

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import relu
 
-from resnetbook.experiments.timeline.orders import ORDERS, OrderedResNet
+from resnetbook.experiments.timeline._orders import ORDERS, OrderedResNet
 from resnetbook.timeline.resnet import CifarResNet
 from resnetbook.timeline.resnet_v2 import PreActResNet
 
