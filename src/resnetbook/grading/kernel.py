@@ -59,6 +59,15 @@ class Outcome:
     """More was sent than is looked at."""
 
 
+def _size(content: Any) -> int:
+    """The bytes of a message, nearly: long strings are counted, not encoded again."""
+    if isinstance(content, str):
+        return len(content) + 2
+    if isinstance(content, dict):
+        return sum(len(str(key)) + _size(item) + 4 for key, item in content.items())
+    return sum(map(_size, content)) + 2 if isinstance(content, list) else 8
+
+
 class _OneSpec(KernelSpecManager):
     """Knows one kernel, ours, whatever a notebook asks for."""
 
@@ -129,7 +138,7 @@ class Kernel(RunningKernel):  # type: ignore[misc]
         try:
             message = super().get_message(stream, timeout=timeout)
             content = message["content"]
-            self.size = len(json.dumps(content)) + sum(len(part) for part in message.get("buffers", ()))
+            self.size = _size(content) + sum(len(part) for part in message.get("buffers", ()))
             self.bytes += self.size
             if isinstance(content, dict) and isinstance(message["parent_header"], dict):
                 return message
@@ -161,7 +170,8 @@ class Kernel(RunningKernel):  # type: ignore[misc]
                 break
             if not interrupted and outcome.seconds > seconds:
                 self.interrupt()  # to learn where the loop is; the kernel is ended all the same
-                interrupted, outcome.status = now, "timeout"
+                interrupted = now
+                outcome.status = "flood" if self.bytes > OUTPUT_LIMIT else "timeout"
             try:
                 message = self.get_message("iopub", timeout=min(POLL, seconds))
             except Empty:

@@ -278,15 +278,17 @@ def _values_missing(book: Master, found: Found) -> tuple[list[str], list[Remark]
 
 def _stub_trouble(book: Master, found: Found) -> list[Remark]:
     """The student's notebook as released must run to its end, and its self-checks must say where they stand."""
-    problems = [("", found.trouble)] if found.trouble else []
+    said = [found.trouble] if found.trouble else []
+    ends: dict[str, list[str]] = {}
     for cell in found.cells:
-        name = cell["id"] or "a cell"
         if cell["verdict"] != "ok":
             error = f"{cell['verdict']} {cell.get('error', '')}".rstrip()
-            problems.append((name, f"in the student's notebook it ends in {error}"))
+            ends.setdefault(error, []).append(cell["id"] or "a cell")
         elif cell["kind"] == "public" and UNANSWERED not in cell.get("printed", ""):
-            problems.append((name, f"a public check does not print {UNANSWERED!r} when there is no answer"))
-    return problems
+            said.append(f"a public check does not print {UNANSWERED!r} when there is no answer")
+    for error, names in ends.items():
+        said.append(f"{', '.join(names)} of the student's notebook {'ends' if len(names) == 1 else 'end'} in {error}")
+    return [("", text) for text in said]
 
 
 def _stub_values(book: Master, learnt: References, probe: Found) -> list[Remark]:

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from resnetbook.grading.limits import FLOOD_LIMIT
+from resnetbook.grading.limits import OUTPUT_LIMIT
 from resnetbook.grading.results import BY_HAND, CheckRow, Row, read_rows, write
 
 __all__ = ["report"]
@@ -35,7 +35,7 @@ _VERDICTS = {
     "error": "ends in an error",
     "timeout": "took too long and was stopped",
     "died": "ended the Python process (the system stopped it, or the code did)",
-    "flood": f"sent more than {FLOOD_LIMIT // 10**6} MB of output and was stopped",
+    "flood": f"sent more than {OUTPUT_LIMIT // 10**6} MB of output and was stopped before its end",
     "no value": "gives no value",
     "two values": "gives more than one value",
     "not run": "was not run",

@@ -165,6 +165,16 @@ def write_assignment(
     write(folder / "assignment.json", json.dumps(assignment, indent=1, ensure_ascii=False) + "\n")
 
 
+def remarks(folder: Path) -> list[str]:
+    """What the instructor should know beside the table: entries left out, the master's notes, who was not graded."""
+    assignment = json.loads((folder / "assignment.json").read_text(encoding="utf-8"))
+    left_out = assignment.get("left_out", ())
+    said = [f"left out, for they are no submissions: {', '.join(left_out)}"] if left_out else []
+    said += [f"note: {note}" for note in assignment.get("notes", ())]
+    rows = [row for row in read_rows(folder) if row.master == assignment["master"]]
+    return said + [f"{row.student}: {row.status}: {row.reason}" for row in rows if row.reason]
+
+
 def write(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
     partial = path.with_name(path.name + ".part")

@@ -38,7 +38,7 @@ def check_finite(name: str, field: str, values: Tensor) -> None:
     if bool(bad.any()):
         first, count = int(bad.nonzero()[0]), int(bad.sum())
         raise ValueError(
-            f"{name}: {count} of {len(values)} {field} hold NaN or infinite values, the first is number {first}; "
+            f"{name}: {count} of {len(values)} {field} hold NaN or infinite values, the first at index {first}; "
             "expected finite numbers"
         )
 
@@ -86,14 +86,20 @@ def wrong_dtype(name: str, images: Tensor, model: nn.Module) -> ValueError | Non
 
 def wrong_labels(name: str, labels: Tensor, kind: Kind, outputs: Any, error: BaseException) -> ValueError:
     """Return what to say where torch's loss did not take the labels."""
-    wanted = {
-        "classes": "whole numbers (N,) of torch.int64, or one-hot labels and probabilities (N, K) of floats",
-        "logits": "floats from 0 to 1, of the outputs' shape",
-        "shares": "floats from 0 to 1, of the outputs' shape",
-    }
-    shape = f"outputs {tuple(outputs.shape)} of {outputs.dtype}" if isinstance(outputs, Tensor) else "outputs"
-    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return ValueError(
-        f"{name}: labels {tuple(labels.shape)} of {labels.dtype} with {shape} do not suit the loss {kind.name}; expected "
-        f"{wanted.get(kind.takes, 'labels that the loss takes')} (torch: {said})"
-    )
+    found = f"{form(labels)} of {labels.dtype}"
+    wanted = "the outputs' form" if isinstance(error, UserWarning) else "labels that it takes"
+    if isinstance(outputs, Tensor):
+        found += f" with outputs {form(outputs)} of {outputs.dtype}"
+        if kind.takes == "classes" and outputs.ndim > 1:
+            classes = f"{form(outputs[:, 0])} of torch.int64, 0 to {outputs.shape[1] - 1}"
+            wanted = f"{classes}, or {form(outputs)} of floats (one-hot or probabilities)"
+        elif kind.takes:
+            wanted = f"{form(outputs)} of floats from 0 to 1"
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ValueError(f"{name}: labels {found}; expected for the loss {kind.name}: {wanted} (torch: {said})")
+
+
+def form(tensor: Tensor) -> str:
+    """Return the shape with N for the number of images."""
+    sizes = [str(size) for size in tensor.shape[1:]]
+    return f"(N, {', '.join(sizes)})" if sizes else "(N,)" if tensor.ndim else "()"

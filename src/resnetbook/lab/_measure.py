@@ -58,7 +58,7 @@ class Measure:
                     parts.append(self.then.part)
                     _inputs.check_labels(self.then.name, self.then.part.labels, self.criterion.kind, main)
                 else:
-                    self.then._rehearse(network, x.device)
+                    self.then._rehearse(network, x)
             self.judge = _accuracy.judge_of(self.criterion.kind, main, *(part.labels for part in parts))
             if self.then is not None and not self.then.ready:
                 self.then.judge, self.then.ready = self.judge, True
@@ -127,12 +127,20 @@ class Measure:
             and (own.dtype, own.shape[1:]) == (labels.dtype, labels.shape[1:])
         )
 
-    def _rehearse(self, network: nn.Module, device: torch.device) -> None:
-        """Look at two images of this part as an evaluation will."""
-        images, labels = self.part.images[:2].to(device), self.part.labels[:2].to(device)
-        with _keep.modes(network), _checkpoint.own_randomness(0), torch.no_grad():
-            network.eval()
-            self._first(network, images, labels)
+    def _rehearse(self, network: nn.Module, taken: Tensor) -> None:
+        """Look at two images of this part as an evaluation will; the network took the images `taken`."""
+        images, labels = self.part.images[:2].to(taken.device), self.part.labels[:2].to(taken.device)
+        try:
+            with _keep.modes(network), _checkpoint.own_randomness(0), torch.no_grad():
+                network.eval()
+                self._first(network, images, labels)
+        except RuntimeError as error:
+            if images.shape[1:] == taken.shape[1:]:
+                raise
+            raise ValueError(
+                f"{self.name}: images {_inputs.form(images)}, on which {type(self.model).__name__} fails ({error}); "
+                f"expected images {_inputs.form(taken)} as in the training"
+            ) from error
 
 
 def _from_torch(error: BaseException) -> bool:

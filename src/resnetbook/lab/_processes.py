@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import pickle
 import tempfile
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +72,8 @@ def _work(
     try:
         result = function(fabric, model)
     except BaseException as error:
+        if isinstance(error, RuntimeError) and "gloo" in str(error):
+            time.sleep(1)  # a partner is lost: the launcher should see first how that one ended
         _write_error(folder / "error", error)
         # An interrupt as well: the launcher takes a process that it ended for one that is done.
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
@@ -83,10 +87,13 @@ def _write_error(path: Path, error: BaseException) -> None:
     try:
         content = pickle.dumps(error)
         pickle.loads(content)  # some classes of exceptions can be written and not read
-        with path.open("xb") as file:  # the first one is the cause: the others lost their partner
-            file.write(content)
     except Exception:
-        pass  # the launcher's own error carries the text
+        content = pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+    with (
+        suppress(FileExistsError),
+        path.open("xb") as file,
+    ):  # the first one is the cause, others lost their partner
+        file.write(content)
 
 
 def _read(path: Path) -> Any:

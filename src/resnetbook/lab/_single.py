@@ -67,9 +67,10 @@ def fails(
     training: bool = True,
     augment: Callable[..., Tensor] | None = None,
 ) -> bool:
-    """Return whether a copy of `model` fails on the first `count` images, or torch's loss on what it returns."""
+    """Return whether a copy of `model` fails on `count` images, loses their dimension, or returns what torch's loss refuses."""
     device = _keep.device_of(model)
-    images, labels = part.images[:count].to(device), part.labels[:count].to(device)
+    chosen = torch.arange(count) % len(part.images)
+    images, labels = part.images[chosen].to(device), part.labels[chosen].to(device)
     try:
         with _keep.trial(model, training=training) as lent, torch.no_grad():
             if augment is not None:
@@ -78,6 +79,7 @@ def fails(
             criterion = Criterion(copy.deepcopy(loss), lent)
             if criterion.kind.from_torch:  # another one may keep count of its calls
                 criterion(outputs, labels)
+            main = criterion.main(outputs)
     except Exception:
         return True
-    return False
+    return main is not None and main.shape[:1] != (count,)
