@@ -14,6 +14,7 @@ SETTINGS = replace(
     train_size=40,
     batch_size=20,
     resnet_widths=(2, 3, 4),
+    growth_rates=(12,),  # an end that is dearer than that of ResNet
     targets=(0.5, 0.8),
 )
 
@@ -50,10 +51,16 @@ def test_the_first_network_at_the_target_stands_and_none_is_tried_beyond(tmp_pat
     assert found["sizes"] == [parameters(2), parameters(3)]
 
 
-def test_test_images_choose_nothing_and_a_target_that_is_missed_counts_once(tmp_path, monkeypatch):
+def test_test_images_choose_nothing_and_a_target_that_is_missed_counts_alike_for_all(tmp_path, monkeypatch):
     tried, found = climbed(tmp_path, monkeypatch, {2: 0.4, 3: 0.6, 4: 0.7}, on_test=1.0)
     assert tried == [2, 3, 4]
-    assert found["parameters_higher"] == parameters(4)
+    data = fitting.images_of(SETTINGS, 0)
+    ends = [
+        dense_efficiency.of_size(SETTINGS, arm, dense_efficiency.ladder(SETTINGS, arm)[-1], data)
+        for arm in dense_efficiency.arms(SETTINGS)
+    ]
+    dearest = max(sum(p.numel() for p in end.parameters()) for end in ends)
+    assert found["parameters_higher"] == dearest > parameters(4)
     assert found["parameters_higher_reached"] == found["memory_higher_reached"] == 0
     assert found["parameters_lower_reached"] == 1
     assert found["accuracy_higher"] == 1.0
