@@ -53,6 +53,8 @@ def test_groups_are_best_drawn_and_worst_without_overlap():
     settings = Settings(cells=10, extremes=2)
     order = [13, 19, 11, 18, 10, 12, 14, 15, 17, 16]
     assert groups(settings, order) == [13, 19, 10, 11, 17, 16]
+    with pytest.raises(ValueError, match="cells=5"):
+        groups(settings, order[:5])
 
 
 def test_the_metrics_of_a_search_whose_answer_is_known():

@@ -2,6 +2,8 @@
 
 SMALL = {"epochs": 1, "train_size": 60, "batch_size": 60, "data": "digits", "size": 0}
 TINY = {
+    "dense_efficiency": {**SMALL},
+    "dense_reuse": {**SMALL},
     "deletion": {
         **SMALL,
         "widths": (2, 4, 8),

@@ -9,7 +9,7 @@ TINY: dict[str, dict[str, Any]] = {
     "cell_search": {
         "target_train_size": 60,
         "target_test_size": 40,
-        "cells": 2,
+        "cells": 3,
         "target_data": "digits",
         "target_size": 0,
     },

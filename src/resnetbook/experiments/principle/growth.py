@@ -6,7 +6,8 @@ from a ReLU. "shallow" trains the network on as it is, "grown" trains the deeper
 steps (a step of the deeper one costs more: steps are the budget held equal, not time). Both start from the same
 trained weights (of `base_rate`), so from the same function; equal besides: images, order of batches, warm-up, schedule; each takes
 its best rate for training on.
-Metrics: training loss and test accuracy at the end.
+Metrics: training loss and test accuracy at the end, with batch normalisation's statistics estimated anew from the training images
+(`lab.normalisation`), as running averages need not lag alike in both.
 This is one recipe for adding layers, one that begins without a drop by construction. Deep networks trained from scratch
 are another: C03 compares them.
 Refuted if the output changes by more than 1e-6, or if the grown network ends with a higher training loss, or a lower test
@@ -24,7 +25,7 @@ from typing import Any
 
 from torch import nn
 
-from resnetbook.lab import fitting, measuring, training
+from resnetbook.lab import fitting, measuring, normalisation, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context, Experiment
 from resnetbook.principle.block import BasicBlock
@@ -97,15 +98,18 @@ def start(settings: Settings, arm: str, seed: int, device: str, data: ImageSet) 
 
 def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, float]:
     """Train on at the rate that is tried."""
-    return fitting.score(settings, partial(start, settings, arm, seed, context.device), seed, context)
+    looking = normalisation.fresh(settings, fitting.images_of(settings, seed), settings.epochs)
+    build = partial(start, settings, arm, seed, context.device)
+    return fitting.score(settings, build, seed, context, callbacks=(looking,))
 
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Measure the change of the output ("inserted"), or train on."""
+    data = fitting.images_of(settings, seed)
     if arm in trained_on(settings):
         build = partial(start, settings, arm, seed, context.device)
-        return fitting.fit_and_measure(settings, build, seed, context)[1]
-    data = fitting.images_of(settings, seed)
+        looking = normalisation.fresh(settings, data)
+        return fitting.fit_and_measure(settings, build, seed, context, every=(looking,))[1]
     model = trained(settings, data, seed, context.device).eval()
     images = data.test.images
     before, after = (measuring.logits(net, images) for net in (model, grow(model, settings).eval()))

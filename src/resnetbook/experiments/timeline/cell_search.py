@@ -98,8 +98,16 @@ def numbers(settings: Settings, seed: int) -> list[int]:
 
 
 def groups(settings: Settings, order: Sequence[int]) -> list[int]:
-    """Return from cells in the order of the search the best, as many of the rest by number, and the worst."""
+    """Return from cells in the order of the search the best, as many of the rest by number, and the worst.
+
+    Raises:
+        ValueError: there are too few cells for three groups.
+    """
     count = settings.extremes
+    if len(order) < 3 * count:
+        raise ValueError(
+            f"cells={len(order)}: expected at least {3 * count}, three groups of extremes={count}"
+        )
     best, worst = list(order[:count]), list(order[-count:])
     return [*best, *sorted(set(order) - {*best, *worst})[:count], *worst]
 

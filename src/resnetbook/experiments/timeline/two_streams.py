@@ -5,7 +5,8 @@ over each pair of layers, the outer one added after the pair's last ReLU ("rir")
 sum ("rir-before"), so that it can; in the layers alone ("inner"); as "rir", and in the layers of the transient stream too
 ("both"); nowhere ("plain"). Beside them He et al.'s blocks of two convolutions at twice the stream's width, with RiR's head
 ("resnet"). Equal: layers, parameters (shortcuts pad with zeros), images, order of batches, epochs, warm-up; all but "resnet"
-start from the same weights. Each arm has its own learning rates: the one of the lowest training loss for training loss, of the
+start from the same weights. Batch normalisation's statistics are estimated anew from the training images after each epoch
+(`lab.normalisation`): running averages lag, most in the plain network. Each arm has its own learning rates: the one of the lowest training loss for training loss, of the
 lowest validation loss for all else.
 C23, "easy optimisation": the training loss at the end, in eval mode, of either form below the plain network's and not above
 ResNet's. "Expressiveness" is read from test accuracy, which is narrower: either form above ResNet; or, with one thing changed, a
@@ -31,7 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnetbook.lab import fitting, measuring, training
+from resnetbook.lab import fitting, measuring, normalisation, training
 from resnetbook.lab.data import ImageSet, Part
 from resnetbook.lab.running import Context
 from resnetbook.principle.block import conv1x1
@@ -156,7 +157,9 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     before = group_sizes(first)
     with measuring.reestimated(first, data.train.images):
         told = irrelevant(first, data.train, data.test, settings.ridge)
-    model, measured = fitting.fit_and_measure(settings, partial(network, settings, arm), seed, context)
+    model, measured = fitting.fit_and_measure(
+        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
+    )
     model.eval()
     left = irrelevant(model, data.train, data.test, settings.ridge)
     after = group_sizes(model)
@@ -177,6 +180,7 @@ EXPERIMENT = fitting.experiment(
     claims=("C23", "C88"),
     network=network,
     run=run,
+    score=partial(normalisation.score, network),
     arms=arms,
     scales={
         "live": Settings(epochs=1, depth=8, rates=(0.05,)),
