@@ -227,6 +227,9 @@ WRAPPED = {
     "model-beside-its-average": (
         lambda w: {"model_ema": {k: v + 1 for k, v in w.items()}, "model": w}, ["['model']", "not taken: ['model_ema']"],
     ),
+    "a-name-of-one's-own-beside-its-average": (
+        lambda w: {"ema": {k: v + 1 for k, v in w.items()}, "student": w}, ["['student']", "not taken: ['ema']"],
+    ),
     "nested-twice": (lambda w: {"checkpoint": {"state_dict": w}}, ["['checkpoint']['state_dict']"]),
     "module": (lambda w: {f"module.{k}": v for k, v in w.items()}, ["'module.'"]),
     "compiled": (lambda w: {f"_orig_mod.{k}": v for k, v in w.items()}, ["'_orig_mod.'"]),
