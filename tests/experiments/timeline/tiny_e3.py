@@ -2,6 +2,7 @@
 
 SMALL = {"epochs": 1, "train_size": 60, "batch_size": 60, "data": "digits", "size": 0}
 TINY = {
+    "comparison": {**SMALL},
     "dense_efficiency": {**SMALL},
     "dense_reuse": {**SMALL},
     "deletion": {
