@@ -7,9 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PORT ?= 8000
+# `make test-lowest`: an environment of its own, and the notebook that is run in it.
+LOWEST := .venv-lowest
+LOWEST_PYTHON ?= $(shell for p in python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
+NOTEBOOK ?= chapters/2_principle/residual_block.ipynb
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup book check test test-all execute serve bench repository wheel clean
+.PHONY: help setup book check test test-all test-lowest execute serve bench repository wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -58,6 +63,22 @@ test: setup book  ## everything that decides a release
 test-all: test  ## make test, and what takes long
 	$(BIN)/pytest tests -m "long" || test $$? -eq 5
 
+# All extras, each requirement of ours at its lower bound; what they in turn require is free. uv resolves, pip cannot do that.
+$(LOWEST)/.done: pyproject.toml
+	@if [ -z "$(LOWEST_PYTHON)" ]; then echo "No Python 3.11 found: install one, or say make test-lowest LOWEST_PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	$(LOWEST_PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet uv
+	$(LOWEST)/bin/uv pip compile --quiet --all-extras --resolution lowest-direct --python $(LOWEST)/bin/python \
+		--output-file $(LOWEST)/lowest.txt pyproject.toml
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --requirement $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --no-deps --editable .
+	@touch $@
+
+test-lowest: $(LOWEST)/.done  ## unit tests and one notebook: Python 3.11, lowest versions that pyproject.toml allows
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest tests -n 2 --dist loadscope -q \
+		-m "not notebook and not browser and not book and not colab and not slow and not long"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NOTEBOOK) --nbval-lax --nbval-current-env --nbval-cell-timeout 300
+
 execute: setup  ## run the notebooks that changed, in place (ALL=1: all of them)
 	$(BIN)/python tools/execute.py $(if $(ALL),--all)
 
@@ -72,4 +93,4 @@ bench: setup book  ## build, notebook, recorder and import times, to _build/benc
 	$(BIN)/python tools/bench.py
 
 clean:  ## remove the built book and caches, keep .venv
-	rm -rf _build dist .pytest_cache .mypy_cache .ruff_cache book/api
+	rm -rf $(LOWEST) _build dist .pytest_cache .mypy_cache .ruff_cache book/api

@@ -110,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     release = commands.add_parser("release", help="make the students' notebook from a master")
     release.add_argument("master", type=Path, metavar="MASTER")
     release.add_argument("-o", "--output", type=Path, required=True, metavar="STUDENT.ipynb")
+    release.add_argument(
+        "--strict", action="store_true", help="refuse what breaks the rules of this book's own assignments"
+    )
     release.set_defaults(function=_release)
     grade = commands.add_parser("grade", help="grade submissions against a master")
     grade.add_argument("master", type=Path, metavar="MASTER")
@@ -118,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--workers", type=int, default=1, metavar="N", help="submissions at a time; default: 1"
     )
+    grade.add_argument("--strict", action="store_true", help="hold the master to the rules of release --strict")
     grade.add_argument("--secret", type=Path, metavar="FILE", help="its bytes seed the inputs of the checks")
     grade.set_defaults(function=_grade)
     report = commands.add_parser("report", help="write the feedback pages of a graded folder")
@@ -260,7 +264,11 @@ def _data_fetch(options: argparse.Namespace) -> None:
 
 def _release(options: argparse.Namespace) -> None:
     grading = _grading()
-    print(grading.release(options.master, options.output))
+    print(grading.release(options.master, options.output, **_strict(options)))
+
+
+def _strict(options: argparse.Namespace) -> dict[str, bool]:
+    return {"strict": True} if options.strict else {}
 
 
 def _grade(options: argparse.Namespace) -> None:
@@ -271,10 +279,16 @@ def _grade(options: argparse.Namespace) -> None:
         options.submissions,
         options.output,
         workers=options.workers,
+        **_strict(options),
         secret=secret,
         progress=_show_row if sys.stderr.isatty() else None,
     )
     print(f"{len(rows)} submissions graded: {options.output / 'grades.csv'}")
+    if (options.output / "assignment.json").exists():
+        from resnetbook.grading.results import remarks
+
+        for line in remarks(options.output):
+            print(line)
 
 
 def _show_row(row: Any, done: int, total: int) -> None:

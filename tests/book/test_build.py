@@ -142,11 +142,24 @@ def test_the_ledger_holds_all_claims_and_computes_its_totals(html):
     for claim in survey.claims():
         badge = shown[f"claim-{claim.id.lower()}"].select_one(".rb-head .rb-verdict").get_text()
         assert badge == survey.verdict(claim, "quick").status, claim.id
-    quick = page.select_one("table.rb-totals tbody tr").find_all("td")
-    totals = survey.totals("quick")
-    assert [int(cell.get_text()) for cell in quick] == [
-        n for name, n in totals.items() if name != "comparisons"
+    rows = [
+        [cell.get_text() for cell in row.find_all(["th", "td"])]
+        for row in page.select("table.rb-totals tbody tr")
     ]
+    totals = {scale: survey.totals(scale) for scale in ("quick", "full")}
+    words = [name for name in totals["quick"] if name != "comparisons"]
+    assert rows == [[word, str(totals["quick"][word]), str(totals["full"][word])] for word in words]
+
+
+def test_each_record_lies_beside_the_ledger_that_links_to_it(html):
+    from resnetbook.lab import results
+
+    names = {path.name for path in results.folder().glob("*.json")}
+    assert {path.name for path in (html / "records").iterdir()} == names
+    page = soup(html / "book/claims_ledger.html")
+    linked = {link["href"] for link in page.select("article.rb-card a[href*='records/']")}
+    for address in linked:
+        assert (html / "book" / address).resolve().is_file(), address
 
 
 def solutions(path: Path) -> list[tuple[int, str, str]]:

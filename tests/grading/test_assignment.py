@@ -151,7 +151,7 @@ def test_the_assignment_is_released_graded_and_reported(assignment: str, tmp_pat
     folder = tmp_path / "submissions"
     folder.mkdir()
     student = tmp_path / "student.ipynb"
-    assert grading.release(book.path, student).warnings == ()
+    assert grading.release(book.path, student, strict=True).warnings == ()
     wrong = {exercise: (right, bad) for exercise, right, bad, _ in listed if exercise != "ex6"}
     sources = {e.id: e.cell.source for e in book.exercises}
     styles = {exercise: (right, given) for exercise, right, given, _ in answers(assignment, "style")}

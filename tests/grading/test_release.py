@@ -15,7 +15,7 @@ from resnetbook.grading.releasing import references
 @pytest.fixture(scope="module")
 def student(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("released") / "new" / "student.ipynb"
-    released = grading.release(tiny, out)
+    released = grading.release(tiny, out, strict=True)
     assert (released.points, released.exercises, released.warnings) == (10, 3, ())
     notebook: dict[str, Any] = json.loads(out.read_text())
     return notebook
@@ -54,7 +54,7 @@ def _change(cells: dict[str, Any], notebook: dict[str, Any]) -> None:
 def test_a_master_is_refused_for_what_it_does(changed_master: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "student.ipynb"
     with pytest.raises(MasterError) as caught:
-        grading.release(changed_master(_change), out)
+        grading.release(changed_master(_change), out, strict=True)
     for words in (
         "ex1-a: two runs give two values",
         "ex3-a: two runs give two values",

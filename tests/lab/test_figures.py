@@ -173,35 +173,25 @@ def test_not_run_names_the_command():
     assert "<b>" not in block._repr_html_()
 
 
-def test_verdict_is_drawn_from_the_map(monkeypatch):
+def test_verdict_is_the_card_that_the_rules_fill(monkeypatch):
     from resnetbook import survey
 
     outcome = survey.Outcome(
-        label="residual < plain",
-        status="supported",
-        reading="loss",
-        seeds=5,
-        mean=0.25,
-        low=0.125,
-        high=0.375,
-        margin=0.005,
-        provenance="5 seeds, digits, CPU",
-    )
+        label="residual < plain", status="supported", seeds=12, mean=0.25, low=0.125, high=0.375, margin=0.3, rule="better",
+        provenance="12 seeds, digits, CPU", reading="loss", adjusted=0.02, values=(0.2, 0.3), registered="before",
+    )  # fmt: skip
     waiting = survey.Outcome(label="other", status="not run yet")
-    found = survey.Verdict("C03", "quick", "supported", (outcome, waiting))
+    found = survey.Verdict("C03", "quick", "partly supported", (outcome, waiting))
     monkeypatch.setattr(survey, "verdict", lambda claim, scale: found)
     block = figures.verdict("C03")
-    for shown in (block._repr_html_(), repr(block)):
-        for text in (
-            "C03: supported (quick scale)",
-            "0.25",
-            "0.125 to 0.375",
-            "5 seeds, digits, CPU",
-            "1 of 2",
-        ):
-            assert text in shown
-    assert "loss: residual &lt; plain" in block._repr_html_()
-    assert survey.claim("C03").text in repr(block)
+    markup, text = block._repr_html_(), repr(block)
+    for piece in ("+0.25", "+0.125 to +0.375", "12 seeds", "1 of 2 parts not run yet", "p = 0.02"):
+        assert piece in markup
+        assert piece in text
+    assert "C03: partly supported (quick scale)" in text
+    assert "residual &lt; plain" in markup
+    assert "<script" not in markup
+    assert survey.claim("C03").text in text
 
 
 def test_verdict_of_an_unknown_claim():

@@ -256,15 +256,30 @@ def test_drawing_from_a_set_with_several_labels(publish):
         data.stratified(whole.labels.numpy(), (10,))
 
 
+@pytest.mark.parametrize("name", ["bloodmnist", "retinamnist", "fracturemnist3d", "chestmnist"])
+def test_drawn_before_it_is_decoded_as_after(name, publish):
+    """Drawing early saves memory and changes nothing."""
+    publish(name, 28, counts=(50, 3, 4))
+    whole = data.load(name, normalise=False)
+    few = data.load(name, normalise=False, train_size=20, seed=4)
+    after = data.draw(whole.train, 20, seed=4)
+    assert torch.equal(few.train.images, after.images)
+    assert torch.equal(few.train.labels, after.labels)
+    assert few.split.startswith(
+        f"50 / 3 / 4 {FACTS[name].unit}, official split; 20 of the training images drawn with "
+    )
+    with pytest.raises(ValueError, match="train_size=51: expected 1 to 50"):
+        data.load(name, train_size=51)
+
+
 def test_images_that_stand_in_two_parts_can_be_left_out(publish):
     arrays = publish("bloodmnist", 28)
     assert len(data.load("bloodmnist").train) == 9
-    raw = {part: (arrays[f"{part}_images"].copy(), arrays[f"{part}_labels"]) for part in PARTS}
-    raw["train"][0][2], raw["train"][0][5] = raw["val"][0][1], raw["test"][0][0]
-    kept = raw["train"][1][[0, 1, 3, 4, 6, 7, 8]]
-    words = medmnist._deduplicate(raw)
+    raw = {key: value.copy() for key, value in arrays.items()}
+    raw["train_images"][2], raw["train_images"][5] = raw["val_images"][1], raw["test_images"][0]
+    kept, words = medmnist._unshared(raw)
+    assert np.flatnonzero(~kept).tolist() == [2, 5]
     assert words == ", without 2 training images that also stand in validation or test"
-    assert (raw["train"][1] == kept).all()
 
 
 def test_a_file_that_is_not_as_published_is_refused_with_both_sums(publish, tmp_path):

@@ -227,6 +227,9 @@ WRAPPED = {
     "model-beside-its-average": (
         lambda w: {"model_ema": {k: v + 1 for k, v in w.items()}, "model": w}, ["['model']", "not taken: ['model_ema']"],
     ),
+    "a-name-of-one's-own-beside-its-average": (
+        lambda w: {"ema": {k: v + 1 for k, v in w.items()}, "student": w}, ["['student']", "not taken: ['ema']"],
+    ),
     "nested-twice": (lambda w: {"checkpoint": {"state_dict": w}}, ["['checkpoint']['state_dict']"]),
     "module": (lambda w: {f"module.{k}": v for k, v in w.items()}, ["'module.'"]),
     "compiled": (lambda w: {f"_orig_mod.{k}": v for k, v in w.items()}, ["'_orig_mod.'"]),
@@ -289,6 +292,27 @@ def test_every_form_of_file_is_read_without_a_word(form, weights, tmp_path):
         warnings.simplefilter("error")
         loaded = timeline.create_model("lenet5", weights=path).state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in weights.items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a,
+        lambda a: a.astype(a.dtype.newbyteorder(">")),
+        lambda a: np.array(a, order="F"),
+        np.longdouble,
+    ],
+)
+def test_arrays_of_any_layout_and_counters_without_dimension(change, tmp_path):
+    source = timeline.create_model("resnet20", num_classes=3).state_dict()
+    buffer = io.BytesIO()
+    np.savez(buffer, **{key: change(value.numpy()) for key, value in source.items()})
+    (tmp_path / "weights.npz").write_bytes(buffer.getvalue())
+    with warnings.catch_warnings(record=True):
+        loaded = timeline.create_model(
+            "resnet20", weights=tmp_path / "weights.npz", num_classes=3
+        ).state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in source.items())
 
 
 WORDS = st.sampled_from([*_weights_names.PLAIN, *_weights_names.AVERAGES, "checkpoint", "generator"])

@@ -157,6 +157,59 @@ def test_shortcuts_on_both_streams_or_none_make_one_wide_layer(scramble):
         assert torch.allclose(net(x), expected, rtol=0, atol=1e-10)
 
 
+def changes_of_the_residual_stream(net, x):
+    """Return r after minus r before each block that keeps the shape."""
+    found = []
+    for _, block in net.blocks:
+        block.register_forward_hook(
+            lambda module, args, out: (
+                found.append(out[0] - args[0]) if out[0].shape == args[0].shape else None
+            )
+        )
+    with torch.no_grad():
+        net(x)
+    return found
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_block_forgets_only_where_the_outer_shortcut_is_added_before_the_relu(mode, scramble):
+    x = torch.randn(4, 3, 8, 8)
+    kept = changes_of_the_residual_stream(scramble(small(8, shortcut="A")).train(mode), x)
+    assert len(kept) == 3
+    assert all(float(change.min()) >= 0 for change in kept)
+    net = scramble(small(8, shortcut="A", join="before")).train(mode)
+    assert all(float(change.min()) < -0.01 for change in changes_of_the_residual_stream(net, x))
+
+
+@pytest.mark.parametrize("join", ["after", "before"])
+def test_what_a_normalisation_of_zero_leaves_of_the_residual_stream(join):
+    net = small(9, shortcut="A", join=join).eval()
+    block = net.layer1[0]
+    nn.init.zeros_(block.layer2.bn_r.weight)
+    nn.init.constant_(block.layer2.bn_r.bias, -1.0)
+    r, t = torch.rand(2, 3, 5, 5), torch.rand(2, 3, 5, 5)
+    left = block(r, t)[0]
+    assert torch.equal(left, r if join == "after" else torch.zeros_like(r))
+
+
+def test_before_is_one_more_term_in_the_second_layers_sum(parameters, assert_equal, scramble):
+    net, other = (scramble(small(10, shortcut="A", join=join)).eval() for join in ("before", "after"))
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), other.parameters(), strict=True))
+    assert parameters(net) == parameters(other)
+    for _, block in net.blocks:
+        r, t = (torch.rand(2, block.layer1.conv_rr.in_channels, 8, 8) for _ in "rt")
+        u, v = block.layer1(r, t)
+        layer = block.layer2
+        total = layer.conv_rr(u) + layer.conv_tr(v) + u + block.shortcut(r)
+        expected = torch.relu(layer.bn_r(total)), torch.relu(layer.bn_t(layer.conv_rt(u) + layer.conv_tt(v)))
+        for found, wanted in zip(block(r, t), expected, strict=True):
+            assert_equal(found, wanted)
+    x = torch.randn(2, 3, 8, 8)
+    assert not torch.allclose(net(x), other(x))
+    # Without an outer shortcut there is nothing to add.
+    assert_equal(*(small(10, outer=False, join=join).eval()(x) for join in ("before", "after")))
+
+
 def test_blocks_and_map_sizes():
     net, sizes = RiR(18, widths=(2, 3, 4), in_channels=1, num_classes=3), []
     assert [name for name, _ in net.blocks] == [
@@ -195,6 +248,7 @@ def test_the_gradient_splits_at_each_block_and_reaches_every_parameter():
         (lambda: RiR(18, widths=(8, 16)), "expected three"),
         (lambda: RiR(18, widths=(8, 0, 16)), "widths=0"),
         (lambda: RiR(18, shortcut="D"), "shortcut='D'"),
+        (lambda: RiR(18, join="beside"), "join='beside': expected 'after' or 'before'"),
         (lambda: RiR(18, shortcuts="all"), "shortcuts='all'"),
         (lambda: RiR(18, num_classes=0), "num_classes=0"),
         (lambda: small()(torch.zeros(1, 1, 8, 8)), r"expected \(N, 3, H, W\)"),

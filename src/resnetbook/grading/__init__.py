@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["grade", "release", "report"]
 
 
-def release(master: str | Path, out: str | Path, *, workers: int = 2) -> Released:
+def release(master: str | Path, out: str | Path, *, workers: int = 2, strict: bool = False) -> Released:
     """Make the student's notebook from a master: see `resnetbook.grading.releasing.release`."""
     from importlib import import_module
 
-    made: Released = import_module("resnetbook.grading.releasing").release(master, out, workers=workers)
+    module = import_module("resnetbook.grading.releasing")
+    made: Released = module.release(master, out, workers=workers, strict=strict)
     return made
 
 
@@ -30,6 +31,7 @@ def grade(
     out: str | Path,
     *,
     workers: int = 1,
+    strict: bool = False,
     secret: bytes | None = None,
     progress: Callable[[Row, int, int], None] | None = None,
 ) -> list[Row]:
@@ -38,7 +40,7 @@ def grade(
 
     module = import_module("resnetbook.grading.marking")
     rows: list[Row] = module.grade(
-        master, submissions, out, workers=workers, secret=secret, progress=progress
+        master, submissions, out, workers=workers, strict=strict, secret=secret, progress=progress
     )
     return rows
 

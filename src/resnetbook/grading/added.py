@@ -59,7 +59,9 @@ def added_cells(
         end = min((i for i in later if own and i > max(own)), default=len(cells))
         found = _Search(exercise, own, added, known, done, given, end).run()
         done |= set(found) - set(own)
-        order[exercise.id] = [("solution" if i in own else "extra", (own.get(i) or added.get(i, ""))) for i in found]
+        order[exercise.id] = [
+            ("solution" if i in own else "extra", (own.get(i) or added.get(i, ""))) for i in found
+        ]
         order[exercise.id] = [item for item in order[exercise.id] if item[1].strip()]
         known |= {name for source in own.values() for name in names_of(source).defines}
         before = found[: min((found.index(i) for i in own), default=len(found))]
@@ -145,7 +147,9 @@ class _Search:
             return
         choice = earlier[-1:] or (places[-1:] if anywhere and not own else [])
         if not choice and anywhere and not own:
-            choice = [i for i in self.added if self.names[i].star]  # `from math import *` may be where it comes from
+            choice = [
+                i for i in self.added if self.names[i].star
+            ]  # `from math import *` may be where it comes from
         for index in choice:
             self.needed.add(name)
             self._choose(index)
@@ -192,7 +196,9 @@ class _Search:
 
     def _ordered(self) -> list[int]:
         order = sorted(self.chosen)
-        if self.own:  # what the answer left out, and stands before it, comes after it: there it is a stub still
+        if (
+            self.own
+        ):  # what the answer left out, and stands before it, comes after it: there it is a stub still
             late = [i for i in order if i not in self.own and i < max(self.own) and self._left_out(i)]
             order = [i for i in order if i not in late]
             place = order.index(max(self.own)) + 1

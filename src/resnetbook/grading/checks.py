@@ -78,9 +78,9 @@ class _Asserts(ast.NodeTransformer):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         told = len(call.args) > 2 or any(keyword.arg not in _MESSAGES for keyword in call.keywords)
         starred = any(isinstance(argument, ast.Starred) for argument in call.args)
-        if _EQUALITY.search(name) and "not" not in name.lower() and not starred:
-            if not (_NEARLY.search(name) and told):
-                call.args[:2] = [ast.Starred(self._call("pair", *call.args[:2]), ast.Load())]
+        own_bounds = bool(_NEARLY.search(name)) and told
+        if _EQUALITY.search(name) and "not" not in name.lower() and not starred and not own_bounds:
+            call.args[:2] = [ast.Starred(self._call("pair", *call.args[:2]), ast.Load())]
 
 
 def sent(source: str, token: str, *, plain: bool = False) -> Sent:

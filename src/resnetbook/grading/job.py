@@ -8,6 +8,7 @@ from typing import Any
 
 from resnetbook.grading import master as masters
 from resnetbook.grading import notebook
+from resnetbook.grading.belonging import stranger
 from resnetbook.grading.splice import Answer, find_answers
 
 __all__ = ["Plan", "Step", "plan"]
@@ -50,7 +51,8 @@ def plan(master: bytes, submission: bytes | None, *, mode: str) -> Plan:
             solution again, "plain" runs every code cell of a notebook that is no master as it stands.
 
     Returns:
-        The plan; a submission that cannot be read gives one without steps whose summary has `unreadable`.
+        The plan; a submission that cannot be read, or is another assignment's, gives one without steps whose summary has
+        `unreadable` or `stranger`.
     """
     if mode == "plain":
         cells = [cell for cell in notebook.read(master).code if SETUP not in cell.tags]
@@ -66,6 +68,8 @@ def plan(master: bytes, submission: bytes | None, *, mode: str) -> Plan:
         except notebook.Unreadable as error:
             return Plan((), book.limits, {"unreadable": str(error), "answers": {}, "notes": []})
         notes = found.notes
+        if reason := stranger(book, found):
+            return Plan((), book.limits, {"stranger": reason, "answers": {}, "notes": list(notes)})
         answers = {answer.exercise: answer for answer in find_answers(book, found)}
     if mode == "stub":
         answers = {e.id: _own(e.id, e.stub, "stub") for e in book.exercises}

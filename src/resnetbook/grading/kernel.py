@@ -24,16 +24,10 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
+from resnetbook.grading.limits import FLOOD_LIMIT, OUTPUT_LIMIT, VALUE_LIMIT
 from resnetbook.grading.values import MIME
 
 __all__ = ["FATAL", "Kernel", "Outcome", "Session"]
-
-OUTPUT_LIMIT = 1_000_000
-"""Bytes of a cell's output that are looked at; what comes behind them is dropped and the cell runs on."""
-FLOOD_LIMIT = 32_000_000
-"""Bytes that one cell may send, everything together."""
-VALUE_LIMIT = 4_000_000
-"""Bytes that the value of a check may have."""
 
 POLL = 0.2
 GRACE = 2.0
@@ -63,6 +57,15 @@ class Outcome:
     seconds: float = 0.0
     cut: bool = False
     """More was sent than is looked at."""
+
+
+def _size(content: Any) -> int:
+    """The bytes of a message, nearly: long strings are counted, not encoded again."""
+    if isinstance(content, str):
+        return len(content) + 2
+    if isinstance(content, dict):
+        return sum(len(str(key)) + _size(item) + 4 for key, item in content.items())
+    return sum(map(_size, content)) + 2 if isinstance(content, list) else 8
 
 
 class _OneSpec(KernelSpecManager):
@@ -135,7 +138,7 @@ class Kernel(RunningKernel):  # type: ignore[misc]
         try:
             message = super().get_message(stream, timeout=timeout)
             content = message["content"]
-            self.size = len(json.dumps(content)) + sum(len(part) for part in message.get("buffers", ()))
+            self.size = _size(content) + sum(len(part) for part in message.get("buffers", ()))
             self.bytes += self.size
             if isinstance(content, dict) and isinstance(message["parent_header"], dict):
                 return message
@@ -167,7 +170,8 @@ class Kernel(RunningKernel):  # type: ignore[misc]
                 break
             if not interrupted and outcome.seconds > seconds:
                 self.interrupt()  # to learn where the loop is; the kernel is ended all the same
-                interrupted, outcome.status = now, "timeout"
+                interrupted = now
+                outcome.status = "flood" if self.bytes > OUTPUT_LIMIT else "timeout"
             try:
                 message = self.get_message("iopub", timeout=min(POLL, seconds))
             except Empty:

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["HIDDEN", "SCHEME", "SOLUTION", "Region", "cut", "regions", "stub_of"]
+__all__ = ["HIDDEN", "SCHEME", "SOLUTION", "Region", "cut", "holds_mark", "regions", "stub_of"]
 
 SOLUTION, HIDDEN, SCHEME = "SOLUTION", "HIDDEN TESTS", "MARK SCHEME"
 STUB = "...  # your answer"
@@ -68,6 +68,11 @@ def regions(source: str) -> list[Region]:
     if opened:
         raise ValueError(f"### BEGIN {opened[0]} without ### END {opened[0]}")
     return found
+
+
+def holds_mark(text: str) -> bool:
+    """Tell whether a mark stands anywhere in a text."""
+    return any(True for line in text.splitlines() for _ in _marks(line))
 
 
 def cut(source: str, kind: str, instead: str | None = None) -> str:

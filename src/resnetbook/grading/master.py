@@ -35,6 +35,7 @@ __all__ = [
     "Exercise",
     "Master",
     "MasterError",
+    "Remark",
     "grouped",
     "load",
     "parse",
@@ -224,7 +225,7 @@ def grouped(remarks: Sequence[Remark]) -> list[str]:
     cells: dict[str, list[str]] = {}
     for where, text in remarks:
         cells.setdefault(text, []).append(where)
-    return [f"{', '.join(names)}: {text}" for text, names in cells.items()]
+    return [f"{', '.join(names)}: {text}" if any(names) else text for text, names in cells.items()]
 
 
 def limits_of(settings: Mapping[str, Any]) -> dict[str, int]:

@@ -202,7 +202,9 @@ def _root(node: ast.AST) -> str:
 
 def _altered(body: Iterable[ast.AST]) -> tuple[set[str], set[str], set[str]]:
     """(names whose objects the statements alter, those that they hand to a function, the functions that they call)."""
-    changes, given, calls = set(), set(), set()
+    changes: set[str] = set()
+    given: set[str] = set()
+    calls: set[str] = set()
     for node in _walk(body):
         if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
             changes.add(_root(node))

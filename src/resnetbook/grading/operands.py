@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from resnetbook.grading.values import from_library
@@ -30,8 +31,10 @@ def plain(value: Any) -> Any:
     """
     try:
         return _plain(value, [_MOST], 0)
-    except Exception:  # an object may raise whatever it likes when it is looked at
+    except ValueError:
         return {OTHER: "large"}
+    except Exception:  # an object may raise whatever it likes when it is looked at
+        return {OTHER: f"{OWN}.{type(value).__name__}"}
 
 
 def _plain(value: Any, left: list[int], depth: int) -> Any:
@@ -52,12 +55,10 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
         return real if math.isfinite(real) else {OTHER: "not finite"}
     if isinstance(value, dict):
         return {_key(k): _plain(item, left, depth + 1) for k, item in dict.items(value)}
-    if isinstance(value, list | tuple):
-        base = list if isinstance(value, list) else tuple
-        return [_plain(item, left, depth + 1) for item in base.__iter__(value)]
-    if isinstance(value, set | frozenset):
-        base_set = set if isinstance(value, set) else frozenset
-        return sorted((_plain(item, left, depth + 1) for item in base_set.__iter__(value)), key=_order)
+    for base in (list, tuple, set, frozenset):
+        if isinstance(value, base):
+            items = [_plain(item, left, depth + 1) for item in base.__iter__(value)]  # type: ignore[arg-type]
+            return sorted(items, key=_order) if base in (set, frozenset) else items
     found, is_plain = from_library(value, kind, left[0])
     if is_plain:
         return _plain(found, left, depth + 1)
@@ -69,10 +70,15 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
 
 def _key(key: Any) -> str:
     """A key of a dict, or an item that may be one, as text: 1, 1.0 and True are the same key."""
-    item = _plain(key, [100], 0)
-    if isinstance(item, int | float) and item == int(item):
-        return str(int(item))
+    item = _whole(_plain(key, [100], 0))
     return item if isinstance(item, str) else repr(item)
+
+
+def _whole(item: Any) -> Any:
+    """Numbers without a fraction as integers, inside of lists too."""
+    if isinstance(item, list):
+        return [_whole(part) for part in item]
+    return int(item) if isinstance(item, int | float) and item == int(item) else item
 
 
 def _order(item: Any) -> tuple[int, float, str]:
@@ -87,6 +93,12 @@ def holds(operator: str, left: Any, right: Any) -> bool:
         left: what `plain` made of it; JSON from a kernel, trusted in nothing.
         right: the same; not used where the operator is "true".
     """
+    if operator in ("in", "not in"):
+        if _is_other(left) or _is_other(right):
+            return _both_other(left, right)
+        return _contains(right, left) if operator == "in" else not _contains(right, left, exactly=True)
+    if operator == "!=" and not (_is_other(left) or _is_other(right)):  # of containers, plain ones do not keep the type
+        return isinstance(left, list | dict) or not (left == right and type(left) is type(right))
     left, right = _single(left), _single(right)
     if operator == "true":
         return _is_other(left) or bool(left)
@@ -94,17 +106,13 @@ def holds(operator: str, left: Any, right: Any) -> bool:
         return _same(left, right)
     if _is_other(left) or _is_other(right):
         return _both_other(left, right)
-    if operator in ("in", "not in"):
-        return _contains(right, left) if operator == "in" else not _contains(right, left, exactly=True)
-    if operator == "!=":
-        return not (left == right and type(left) is type(right)) or _has_other(left)
     numbers = isinstance(left, int | float) and isinstance(right, int | float)
     if numbers:
         slack = _SLACK * max(1.0, abs(right))
         return left <= right + slack if operator[0] == "<" else left >= right - slack
     if isinstance(left, str) and isinstance(right, str):
         return left <= right if operator[0] == "<" else left >= right
-    return type(left) is type(right)
+    return True  # lists, sets, arrays: the kernel compared them in its own way
 
 
 def _contains(whole: Any, item: Any, *, exactly: bool = False) -> bool:
@@ -112,8 +120,18 @@ def _contains(whole: Any, item: Any, *, exactly: bool = False) -> bool:
         return isinstance(item, str) and item in whole
     if isinstance(whole, dict):
         return _key(item) in whole
-    items = whole if isinstance(whole, list) else [whole]
-    return any((item == x and type(item) is type(x)) if exactly else _same(item, x) for x in items)
+    if exactly:
+        plain_item = isinstance(whole, list) and not isinstance(item, list | dict)
+        return plain_item and any(item == x and type(item) is type(x) for x in whole)
+    return any(_same(item, x) for x in _parts(whole))
+
+
+def _parts(whole: Any) -> Iterator[Any]:
+    """All lists within a list, and what is in them: for an array it is the same whether an element stands in a row."""
+    for item in whole if isinstance(whole, list) else [whole]:
+        yield item
+        if isinstance(item, list):
+            yield from _parts(item)
 
 
 def _single(value: Any) -> Any:
@@ -125,12 +143,6 @@ def _single(value: Any) -> Any:
 
 def _is_other(value: Any) -> bool:
     return isinstance(value, dict) and OTHER in value
-
-
-def _has_other(value: Any) -> bool:
-    if isinstance(value, dict):
-        return OTHER in value or any(_has_other(item) for item in value.values())
-    return isinstance(value, list) and any(_has_other(item) for item in value)
 
 
 def _both_other(left: Any, right: Any) -> bool:
@@ -146,9 +158,9 @@ def _same(left: Any, right: Any) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_same, left, right))
     if isinstance(left, list) and isinstance(right, int | float):  # an array and what all its elements equal
-        return all(_same(item, right) for item in left)
+        return bool(left) and all(_same(item, right) for item in left)
     if isinstance(right, list) and isinstance(left, int | float):
-        return all(_same(left, item) for item in right)
+        return bool(right) and all(_same(left, item) for item in right)
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
     if isinstance(left, int | float) and isinstance(right, int | float):

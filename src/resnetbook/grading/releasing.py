@@ -6,17 +6,19 @@ import ast
 import copy
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnetbook.grading.master import Master, MasterError, load, stored_values
-from resnetbook.grading.run import Found, run
+from resnetbook.grading import marks, syntax
+from resnetbook.grading.master import Master, MasterError, Remark, grouped, load, stored_values
+from resnetbook.grading.operands import OTHER
+from resnetbook.grading.run import Found, require_platform, run
 from resnetbook.grading.values import close
 
-__all__ = ["Released", "examine", "references", "release", "student_notebook"]
+__all__ = ["References", "Released", "examine", "references", "release", "student_notebook"]
 
 UNANSWERED = "not answered yet"
 
@@ -29,89 +31,177 @@ class Released:
     points: float
     exercises: int
     warnings: tuple[str, ...]
+    by_hand: float = 0.0
 
     def __str__(self) -> str:
-        text = f"{self.path}: {self.exercises} exercises, {self.points:g} points"
+        hand = f" ({self.by_hand:g} of them to be marked by hand)" if self.by_hand else ""
+        text = f"{self.path}: {self.exercises} exercises, {self.points:g} points{hand}"
         return "\n".join([text, *(f"note: {warning}" for warning in self.warnings)])
 
 
-def release(master: str | Path, out: str | Path, *, workers: int = 2) -> Released:
+@dataclass(frozen=True)
+class References:
+    """What answers are compared with: the values of checks by id.
+
+    `inside` are checks whose asserts are left to the kernel, `valueless` those whose last value counts for nothing, for it
+    is another one in each run; `notes` are for the instructor.
+    """
+
+    values: Mapping[str, Any]
+    inside: frozenset[str] = frozenset()
+    valueless: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def release(master: str | Path, out: str | Path, *, workers: int = 2, strict: bool = False) -> Released:
     """Make the student's notebook: stubs and public self-checks, no hidden check, no value, no output.
 
+    An ordinary source notebook of nbgrader will do. What this book's own assignments must keep besides (checks that end in a
+    value, a stub that runs and earns nothing, and so on) is a note, or with `strict` an error.
+
     Args:
-        master: the master notebook, executed and saved.
+        master: the master notebook.
         out: where the student's notebook is written, atomically.
         workers: runs at a time; the master is run four times.
+        strict: refuse what else is noted.
 
     Raises:
         FileNotFoundError: there is no master.
-        MasterError: the master was not executed, is not deterministic, has a check that a stub passes or whose source
-            holds its own answer, lacks points, uses an id twice, or its stubs do not run from top to bottom.
+        MasterError: students would see a solution or a hidden test, an id is used twice, points are missing, a check fails
+            with the master's own solutions or gives another value each time; or, with `strict`, a rule is broken.
+        RuntimeError: the system is Windows.
     """
-    book = load(master)
-    warnings = examine(book, workers=workers)
+    require_platform()
+    book = load(master, strict=strict)
+    student = student_notebook(book)
+    warnings = [*book.notes, *examine(book, workers=workers)]
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".part")
-    partial.write_text(
-        json.dumps(student_notebook(book), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    partial.write_text(json.dumps(student, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(partial, out)
-    return Released(out, sum(check.points for check in book.checks), len(book.exercises), tuple(warnings))
+    return Released(out, book.points, len(book.exercises), tuple(warnings), book.by_hand)
 
 
 def student_notebook(book: Master) -> dict[str, Any]:
-    """The JSON of the student's notebook."""
+    """The JSON of the student's notebook.
+
+    Raises:
+        MasterError: a mark would be in it, wherever it stands.
+    """
     raw = copy.deepcopy(dict(book.raw))
-    stubs = {exercise.index: exercise.stub for exercise in book.exercises}
     hidden = {check.index for check in book.checks if check.hidden}
     cells = []
     for index, item in enumerate(raw["cells"]):
         if index in hidden:
             continue
+        if book.released[index] != book.cells[index].source:
+            item["source"] = book.released[index]
+            _drop_attachments(item)
         if item["cell_type"] == "code":
-            item["source"] = stubs.get(index, book.cells[index].source)
+            item["source"] = book.released[index]
             item["outputs"], item["execution_count"] = [], None
-            if book.kinds[index] == "check":  # tolerances and hints stay with the author
-                item["metadata"]["resnetbook"] = {"exercise": item["metadata"]["resnetbook"]["exercise"]}
+        metadata = item.get("metadata", {})
+        if (
+            book.kinds[index] == "check" and "resnetbook" in metadata
+        ):  # tolerances and hints stay with the author
+            metadata["resnetbook"] = {"exercise": metadata["resnetbook"].get("exercise", "")}
+        if book.cells[index].grader:
+            metadata["nbgrader"].pop("checksum", None)  # it is that of the master's cell
         cells.append(item)
     raw["cells"] = cells
     metadata = raw.setdefault("metadata", {})
     metadata["resnetbook"] = {"title": book.title, "master": book.digest[:16]}
     metadata.pop("widgets", None)
+    if problems := list(_marked(raw)):
+        raise MasterError(book.path, problems)
     return raw
 
 
-def references(book: Master) -> dict[str, Any]:
-    """Run the master's own solutions once and return each check's value; the stored outputs must agree.
+def _drop_attachments(item: dict[str, Any]) -> None:
+    """Drop the pictures that only what was cut out showed."""
+    kept = {
+        name: data
+        for name, data in item.pop("attachments", {}).items()
+        if f"attachment:{name}" in item["source"]
+    }
+    if kept:
+        item["attachments"] = kept
+
+
+def _marked(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Look for marks in every text of a notebook that is to leave the house, its metadata too."""
+    for index, item in enumerate(raw["cells"]):
+        name = (item.get("metadata", {}).get("nbgrader") or {}).get("grade_id") or f"cell {index + 1}"
+        if any(map(marks.holds_mark, _texts(item))):
+            yield f"{name} of the student's notebook: a BEGIN or END mark is left in it"
+    if any(map(marks.holds_mark, _texts({**raw, "cells": []}))):
+        yield "the notebook's metadata: a BEGIN or END mark is left in them"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        if value and all(isinstance(item, str) for item in value):
+            yield "".join(value)
+        for item in value:
+            yield from _texts(item)
+
+
+def references(book: Master, *, workers: int = 2) -> References:
+    """Run the master's own solutions and return what answers are compared with.
+
+    A master with checks that say nothing to this grader is run twice: what differs from run to run is not compared.
 
     Raises:
-        MasterError: a check gives no value, or another one than the master's output shows.
+        MasterError: a check gives no value; or, with strict rules, another one than the master's output shows.
     """
-    found = run(book.path.read_bytes(), None)
-    problems = _values_missing(book, found)
+    data = book.path.read_bytes()
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        first = pool.submit(run, data, None)
+        second = pool.submit(run, data, None, seed=1) if any(check.plain for check in book.checks) else None
+        return _learnt(book, first.result(), second.result() if second else None)
+
+
+def _learnt(book: Master, found: Found, again: Found | None) -> References:
+    problems, rules = _values_missing(book, found)
+    if not problems and again is not None:
+        problems += _values_missing(book, again)[0]
+    valueless: set[str] = set()
     if not problems:
-        problems = [
-            f"{check.id}: its stored output is not what it gives when run: execute the master again"
-            for check in book.checks
-            if check.id in stored_values(book)
-            and not close(
-                _plain(stored_values(book)[check.id]),
-                found.values[check.id],
-                rtol=check.rtol,
-                atol=check.atol,
-            )
-        ]
+        stored = stored_values(book)
+        for check in book.checks:
+            value = found.values[check.id]
+            if again is not None and again.values[check.id] != value:
+                if check.plain:
+                    valueless.add(check.id)
+                    rules.append((check.id, "two runs give two values: it is right if it raises nothing"))
+                else:
+                    problems.append(
+                        f"{check.id}: two runs give two values: seed what is random inside the check"
+                    )
+            elif check.id in stored and not close(
+                _plain(stored[check.id]), value, rtol=check.rtol, atol=check.atol
+            ):
+                text = "its stored output is not what it gives when run: execute the master again"
+                rules.append((check.id, text))
+    if book.strict:
+        problems += [f"{where}: {text}" for where, text in rules]
     if problems:
         raise MasterError(book.path, problems)
-    return found.values
+    return References(found.values, found.inside, frozenset(valueless), tuple(grouped(rules)))
 
 
 def examine(book: Master, *, workers: int = 2) -> list[str]:
     """Run the master four times and hold it to the rules of `release`.
 
     Returns:
-        Warnings: checks that are right or wrong by a single bool, which can be guessed.
+        What the author should know: checks that can be guessed, and where the rules are not strict every breach of one.
 
     Raises:
         MasterError: a rule is broken; every breach is named.
@@ -119,27 +209,37 @@ def examine(book: Master, *, workers: int = 2) -> list[str]:
     data = book.path.read_bytes()
     student = json.dumps(student_notebook(book)).encode()
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        first = pool.submit(references, book)
+        first = pool.submit(run, data, None)
         # Other hash seed, other random numbers before each check: what still agrees depends on neither.
         second = pool.submit(run, data, None, seed=1)
         stubs = pool.submit(run, student, None, mode="plain")
         probe = pool.submit(run, data, None, mode="probe")
-        values = first.result()
-        problems = _not_deterministic(book, values, second.result())
-        problems += _stub_trouble(book, stubs.result())
-        problems += _stub_values(book, values, probe.result())
-    problems += [
-        f"{check.id}: its own source holds its value"
+        try:
+            learnt, problems = _learnt(book, first.result(), second.result()), []
+        except MasterError as error:
+            if first.result().values.keys() < {check.id for check in book.checks}:
+                raise
+            learnt, problems = References(first.result().values), error.problems
+        rules = _stub_trouble(book, stubs.result()) + _stub_values(book, learnt, probe.result())
+    rules += [
+        (check.id, "its own source holds its value")
         for check in book.checks
-        if _holds(check.source, values[check.id])
+        if _holds(check.source, learnt.values[check.id])
     ]
+    if book.strict:
+        problems += [f"{where}: {text}" if where else text for where, text in rules]
     if problems:
         raise MasterError(book.path, problems)
-    return [
-        f"{check.id} gives a single {values[check.id]}: a guess is right half of the time"
-        for check in book.checks
-        if isinstance(values[check.id], bool)
-    ]
+    notes = [*learnt.notes, *grouped(rules)]
+    for check in book.checks:
+        value = learnt.values[check.id]
+        if isinstance(value, bool):
+            notes.append(f"{check.id} gives a single {value}: a guess is right half of the time")
+        elif check.plain and isinstance(value, int | float):
+            notes.append(
+                f"{check.id} gives a number: nbgrader takes it for the points, here it must be {value:g}"
+            )
+    return notes
 
 
 def _plain(value: Any) -> Any:
@@ -151,53 +251,54 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _values_missing(book: Master, found: Found) -> list[str]:
+def _values_missing(book: Master, found: Found) -> tuple[list[str], list[Remark]]:
+    """(checks without a value, which cannot serve; other cells that do not end well, which may be meant so)."""
     if found.trouble:
-        return [found.trouble]
+        return [found.trouble], []
     by_id = {cell["id"]: cell for cell in found.cells if cell["kind"] == "check"}
-    problems = [
-        f"cell of kind {cell['kind']} {cell['id']} ends in {cell['verdict']} ({cell.get('error', '')})"
+    rules = [
+        (
+            f"cell of kind {cell['kind']} {cell['id']}".strip(),
+            f"it ends in {cell['verdict']} ({cell.get('error', '')})",
+        )
         for cell in found.cells
         if cell["kind"] != "check" and cell["verdict"] != "ok"
     ]
+    problems = []
     for check in book.checks:
         cell = by_id.get(check.id, {"verdict": "not run"})
         if "value" not in cell:
             problems.append(
                 f"{check.id}: {cell['verdict']} {cell.get('error', '')}".rstrip() + " with the solutions"
             )
-    return problems
+    if problems:
+        problems += [f"{where}: {text}" for where, text in rules]
+    return problems, rules
 
 
-def _not_deterministic(book: Master, values: Mapping[str, Any], second: Found) -> list[str]:
-    problems = _values_missing(book, second)
-    return problems or [
-        f"{check.id}: two runs give two values: seed what is random inside the check"
-        for check in book.checks
-        if second.values[check.id] != values[check.id]
-    ]
-
-
-def _stub_trouble(book: Master, found: Found) -> list[str]:
+def _stub_trouble(book: Master, found: Found) -> list[Remark]:
     """The student's notebook as released must run to its end, and its self-checks must say where they stand."""
-    problems = [found.trouble] if found.trouble else []
+    said = [found.trouble] if found.trouble else []
+    ends: dict[str, list[str]] = {}
     for cell in found.cells:
         if cell["verdict"] != "ok":
-            name = cell["id"] or "a cell"
-            problems.append(
-                f"{name} of the student's notebook ends in {cell['verdict']} {cell.get('error', '')}".rstrip()
-            )
+            error = f"{cell['verdict']} {cell.get('error', '')}".rstrip()
+            ends.setdefault(error, []).append(cell["id"] or "a cell")
         elif cell["kind"] == "public" and UNANSWERED not in cell.get("printed", ""):
-            problems.append(f"a public check does not print {UNANSWERED!r} when there is no answer")
-    return problems
+            said.append(f"a public check does not print {UNANSWERED!r} when there is no answer")
+    for error, names in ends.items():
+        said.append(f"{', '.join(names)} of the student's notebook {'ends' if len(names) == 1 else 'end'} in {error}")
+    return [("", text) for text in said]
 
 
-def _stub_values(book: Master, values: Mapping[str, Any], probe: Found) -> list[str]:
-    problems = [probe.trouble] if probe.trouble else []
+def _stub_values(book: Master, learnt: References, probe: Found) -> list[Remark]:
+    problems = [("", probe.trouble)] if probe.trouble else []
     for check in book.checks:
-        with_stub = probe.values.get(f"{check.id}@stub", _NOTHING)
-        if with_stub is not _NOTHING and close(with_stub, values[check.id], rtol=check.rtol, atol=check.atol):
-            problems.append(f"{check.id}: the stub gets its {check.points:g} points")
+        with_stub, value = probe.values.get(f"{check.id}@stub", _NOTHING), learnt.values[check.id]
+        if with_stub is _NOTHING:
+            continue
+        if check.id in learnt.valueless or close(with_stub, value, rtol=check.rtol, atol=check.atol):
+            problems.append((check.id, f"the stub gets its {check.points:g} points"))
     return problems
 
 
@@ -206,9 +307,9 @@ _NOTHING = object()
 
 def _holds(source: str, value: Any) -> bool:
     """Tell whether a literal in the source is the value; a bool or None says too little to count."""
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool) or (isinstance(value, dict) and OTHER in value):
         return False
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(syntax.parse(source)):
         if isinstance(node, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.UnaryOp):
             try:
                 literal = _plain(ast.literal_eval(node))

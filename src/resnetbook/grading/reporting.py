@@ -12,7 +12,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from resnetbook.grading.results import CheckRow, Row, read_rows, write
+from resnetbook.grading.limits import OUTPUT_LIMIT
+from resnetbook.grading.results import BY_HAND, CheckRow, Row, read_rows, write
 
 __all__ = ["report"]
 
@@ -34,14 +35,16 @@ _VERDICTS = {
     "error": "ends in an error",
     "timeout": "took too long and was stopped",
     "died": "ended the Python process (the system stopped it, or the code did)",
-    "flood": "sent more than 1 MB of output and was stopped",
+    "flood": f"sent more than {OUTPUT_LIMIT // 10**6} MB of output and was stopped before its end",
     "no value": "gives no value",
     "two values": "gives more than one value",
     "not run": "was not run",
     "unanswered": "not answered",
+    BY_HAND: "is to be marked by hand",
 }
 _STATUS = {
     "unreadable": "Your notebook could not be read, so nothing was graded.",
+    "other assignment": "This is not the notebook of this assignment, so nothing was graded.",
     "stopped": "The grading was cut off; what had been judged until then counts.",
     "failed": "The grader could not grade this notebook. No points were given; your instructor will look at it.",
 }
@@ -116,6 +119,7 @@ def _summary(assignment: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, An
                 "reason": r.reason,
                 "exercises": r.exercises,
                 "points": r.points,
+                "by_hand": r.by_hand,
             }
             | {"max_points": r.max_points, "cage": r.cage, "notes": r.notes}
             for r in rows
@@ -137,10 +141,11 @@ def _student_page(assignment: Mapping[str, Any], row: Row, book: str | None) -> 
     parts = [f"<h1>{escape(title)}</h1>"]
     if row.status in _STATUS:
         parts.append(f'<p class="bad">{_STATUS[row.status]}</p>')
-    if row.status == "unreadable":
+    if row.status in ("unreadable", "other assignment"):
         parts.append(f"<p>{escape(row.reason)}</p>")
     if row.status != "failed":
-        parts.append(f"<p><strong>{row.points:g} of {row.max_points:g} points</strong></p>")
+        more = f", and {row.by_hand:g} more are to be marked by hand" if row.by_hand else ""
+        parts.append(f"<p><strong>{row.points:g} of {row.max_points:g} points</strong>{more}</p>")
     if row.checks:
         parts += [_exercise(assignment, exercise, row, book) for exercise in assignment["exercises"]]
     if row.notes:
@@ -154,7 +159,11 @@ def _exercise(assignment: Mapping[str, Any], exercise: Mapping[str, Any], row: R
     checks = [check for check in row.checks if check.exercise == exercise["id"]]
     most = sum(check.max_points for check in checks)
     got = row.exercises.get(exercise["id"], 0.0)
-    parts = [f"<h2>{escape(exercise['title'])}: {got:g} of {most:g} points</h2>"]
+    waiting = bool(checks) and all(check.verdict == BY_HAND for check in checks)
+    shown = f"{most:g} points, {BY_HAND}" if waiting else f"{got:g} of {most:g} points"
+    parts = [f"<h2>{escape(exercise['title'])}: {shown}</h2>"]
+    if not checks:
+        return "\n".join([*parts, "<p>No check looks at this exercise.</p>"])
     if all(check.verdict == "unanswered" for check in checks):
         return "\n".join([*parts, "<p>You did not answer this exercise.</p>"])
     if exercise["id"] in row.trouble:
@@ -166,11 +175,12 @@ def _exercise(assignment: Mapping[str, Any], exercise: Mapping[str, Any], row: R
 
 
 def _check(check: CheckRow, details: Mapping[str, Any], book: str | None) -> str:
-    good = check.verdict == "right"
+    good, waiting = check.verdict == "right", check.verdict == BY_HAND
     text = _VERDICTS.get(check.verdict, check.verdict)
-    head = f'{escape(check.id)}: <span class="{"good" if good else "bad"}">{escape(text)}</span>'
+    tone = "good" if good else "soft" if waiting else "bad"
+    head = f'{escape(check.id)}: <span class="{tone}">{escape(text)}</span>'
     head += f' <span class="soft">({check.points:g} of {check.max_points:g})</span>'
-    if good:
+    if good or waiting:
         return f"<li>{head}</li>"
     hint = f"<p>{escape(str(details.get('hint', '')))}</p>" if details.get("hint") else ""
     link = _link(str(details.get("link", "")), book)
@@ -220,9 +230,9 @@ def _index(assignment: Mapping[str, Any], rows: Sequence[Row], names: Mapping[st
     lines = []
     for row in rows:
         remark = escape("; ".join(([row.reason] if row.reason else []) + row.notes))
-        shown = [f"{row.exercises.get(name, 0.0):g}" for name in exercises] + [
-            f"{row.points:g} of {row.max_points:g}"
-        ]
+        waiting = {check.exercise for check in row.checks if check.verdict == BY_HAND}
+        shown = ["by hand" if name in waiting else f"{row.exercises.get(name, 0.0):g}" for name in exercises]
+        shown.append(f"{row.points:g} of {row.max_points:g}")
         cells = "".join(f"<td>{'' if row.status == 'failed' else value}</td>" for value in shown)
         link = f'<a href="{escape(names[row.student])}">{escape(row.student)}</a>'
         lines.append(
@@ -237,6 +247,10 @@ def _index(assignment: Mapping[str, Any], rows: Sequence[Row], names: Mapping[st
         checks.append(
             f'<tr><th scope="row">{escape(identifier)}</th><td>{right}</td><td>{escape(others)}</td></tr>'
         )
+    said = [*assignment.get("notes", ())]
+    if assignment.get("left_out"):
+        said.insert(0, f"left out, for they are no submissions: {', '.join(assignment['left_out'])}")
+    notes = "".join(f"<li>{escape(note)}</li>" for note in said)
     cages = sorted({row.cage for row in rows})
     title = f"{assignment['title']}: results"
     body = (
@@ -249,5 +263,6 @@ def _index(assignment: Mapping[str, Any], rows: Sequence[Row], names: Mapping[st
         "<caption>How often each check was right</caption><thead><tr>"
         '<th scope="col">check</th><th scope="col">right</th><th scope="col">other verdicts</th></tr></thead>'
         f"<tbody>{''.join(checks)}</tbody></table></div>"
+        + (f"\n<h2>Notes</h2>\n<ul>{notes}</ul>" if notes else "")
     )
     return _page(title, body)

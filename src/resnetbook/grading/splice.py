@@ -8,7 +8,7 @@ check cells and outputs are never used.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from resnetbook.grading.added import added_cells
@@ -70,7 +70,9 @@ def find_answers(master: Master, submission: Notebook) -> list[Answer]:
         matches.append(match)
     joined = [_joined(match) for match in matches]
     extras = added_cells(
-        master, cells, {m.exercise.id: dict(zip(m.places, j, strict=True)) for m, j in zip(matches, joined, strict=True)}
+        master,
+        cells,
+        {m.exercise.id: dict(zip(m.places, j, strict=True)) for m, j in zip(matches, joined, strict=True)},
     )
     return [_answer(match, extras.get(match.exercise.id, [])) for match in matches]
 
@@ -133,7 +135,9 @@ def _match(master: Master, exercise: Exercise, cells: Sequence[Cell], used: set[
     ways = {
         "grader id": [i for i in free if cells[i].grade_id == exercise.id],
         "cell id": [
-            i for i in free if exercise.cell.id and cells[i].id == exercise.cell.id and cells[i].grade_id not in others
+            i
+            for i in free
+            if exercise.cell.id and cells[i].id == exercise.cell.id and cells[i].grade_id not in others
         ],
         "name": [i for i in free if by_name(i)],
     }
@@ -159,12 +163,16 @@ def _parts(exercise: Exercise, cells: Sequence[Cell], places: Sequence[int], how
     missing = exercise.names - _defined(list(found.sources.values()), exercise)
     for index in places:
         cell = cells[index]
-        source = cell.source if compiles(cell.source) else "\n\n".join(_FENCED.findall(cell.source)) or cell.source
+        source = (
+            cell.source if compiles(cell.source) else "\n\n".join(_FENCED.findall(cell.source)) or cell.source
+        )
         if cell.kind == "code" or not source.strip() or same_code(source, exercise.stub):
             continue
         if not found.sources or (compiles(source) and names_of(source).defines & missing):
             found.sources[index] = source
-            found.notes.append(f"{exercise.id}: its cell had been turned into a {cell.kind} cell, it was read as code")
+            found.notes.append(
+                f"{exercise.id}: its cell had been turned into a {cell.kind} cell, it was read as code"
+            )
     found.places = sorted(found.sources)
     if len(found.places) > 1:
         found.notes.append(f"{exercise.id}: {len(found.places)} cells answer it, they were joined in order")

@@ -77,7 +77,7 @@ def digest(tensors: Iterable[Tensor]) -> str:
 
 
 def pack(state: Mapping[str, Any]) -> bytes:
-    """Return `state` as bytes: tensors sent to another process are lost when their sender ends first."""
+    """Return `state` as bytes."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     return buffer.getvalue()

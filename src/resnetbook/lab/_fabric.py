@@ -19,21 +19,26 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+def strategy(settings: Settings) -> str:
+    """Return Fabric's name for the strategy that "auto" stands for; any other one as it is."""
+    if settings.strategy != "auto" or settings.devices * settings.nodes == 1:
+        return settings.strategy
+    # torchrun and SLURM start the processes themselves; alone we start them, on this machine. A notebook's own functions
+    # exist in no file that a new process could load, so it forks.
+    started = "LOCAL_RANK" in os.environ or "SLURM_NTASKS" in os.environ or settings.nodes > 1
+    return "ddp" if started else "ddp_notebook" if hasattr(sys, "ps1") else "ddp_spawn"
+
+
 def make(settings: Settings) -> Fabric:
     """Return the Fabric for `settings`."""
     # Here, not above: it takes longer to load than torch, and a page that only evaluates needs none.
     from lightning_fabric import Fabric
 
-    strategy = settings.strategy
-    if strategy == "auto" and settings.devices * settings.nodes > 1:
-        # torchrun and SLURM start the processes themselves; alone we start them, on this machine.
-        started = "LOCAL_RANK" in os.environ or "SLURM_NTASKS" in os.environ or settings.nodes > 1
-        strategy = "ddp" if started else "ddp_spawn"
     return Fabric(
         accelerator=device(settings.device).type,
         devices=settings.devices,
         num_nodes=settings.nodes,
-        strategy=strategy,
+        strategy=strategy(settings),
         precision=settings.precision,  # type: ignore[arg-type]
     )
 

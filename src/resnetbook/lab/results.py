@@ -206,10 +206,9 @@ def write(record: Record, path: Path) -> Path:
     """Write `record` to `path` atomically, with stable order and one metric a line, and return `path`."""
     # A record of the first form stays one: it was not made under the rules of the second.
     schema = SCHEMA if record.registration else 1
-    content = {
-        "schema": schema,
-        **{key: plain(value) for key, value in asdict(record).items() if value != {}},
-    }
+    new = ("outcomes", "images", "registration")
+    known = {key: value for key, value in asdict(record).items() if value or key not in new}
+    content = {"schema": schema, **{key: plain(value) for key, value in known.items()}}
     write_atomically(path, (_dump(content) + "\n").encode())
     return path
 

@@ -121,6 +121,14 @@ def generator(seed: int, epoch: int, stream: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(int(mixed) >> 1)
 
 
-def batches(count: int, batch_size: int, *, seed: int, epoch: int) -> tuple[Tensor, ...]:
-    """Return the indices of each batch of one epoch: a permutation of `count` images; the last batch may be smaller."""
-    return torch.randperm(count, generator=generator(seed, epoch)).split(batch_size)
+def batches(
+    count: int, batch_size: int, *, seed: int, epoch: int, join_last: bool = False
+) -> tuple[Tensor, ...]:
+    """Return the indices of each batch of one epoch: a permutation of `count` images.
+
+    The last batch may be smaller; with `join_last` such a one is joined to the batch before it.
+    """
+    order = torch.randperm(count, generator=generator(seed, epoch)).split(batch_size)
+    if join_last and len(order) > 1 and len(order[-1]) < batch_size:
+        order = (*order[:-2], torch.cat(order[-2:]))
+    return order

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from resnetbook.lab import _checkpoint, _fabric
+from resnetbook.lab import _accuracy, _checkpoint, _fabric, _inputs, _keep, _processes, _single
 from resnetbook.lab._checkpoint import seed_everything
+from resnetbook.lab._criterion import Loss
+from resnetbook.lab._measure import Measure
+from resnetbook.lab.history import History, Row, Scores
 from resnetbook.lab.settings import Settings, batches, device, generator, learning_rate
 
 if TYPE_CHECKING:
@@ -39,48 +42,21 @@ __all__ = [
     "seed_everything",
 ]
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Augment = Callable[[Tensor, torch.Generator], Tensor]
-Row = dict[str, float]
 _device = device  # `evaluate` has an argument of the same name
 
 
 class Part(Protocol):
-    """Images (N, C, H, W) with labels (N,): `resnetbook.lab.data.Part` or anything with these two tensors."""
+    """Images (N, C, H, W) with labels (N,): `resnetbook.lab.data.Part` or anything with these two tensors.
+
+    Other labels are those that the loss takes: (N, H, W) for each pixel, (N, K) one-hot or several an image.
+    """
 
     @property
     def images(self) -> Tensor: ...  # noqa: D102
 
     @property
     def labels(self) -> Tensor: ...  # noqa: D102
-
-
-@dataclass
-class History:
-    """What a training did: one row for each epoch; `diverged` where the loss stopped being a number."""
-
-    rows: list[Row] = field(default_factory=list)
-    diverged: bool = False
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """Return the column `name`, shape (epochs,); NaN where a row has no such value."""
-        if not any(name in row for row in self.rows):
-            known = ", ".join(self.rows[0]) if self.rows else "none: no epoch was trained"
-            raise ValueError(f"name={name!r}: expected one of the columns {known}")
-        return np.array([row.get(name, math.nan) for row in self.rows])
-
-    @property
-    def last(self) -> Row:
-        """Return the row of the last epoch."""
-        return self.rows[-1]
-
-    def table(self) -> str:
-        """Return the rows as text, one line for each epoch, to print."""
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        lines = ["  ".join(names)]
-        for row in self.rows:
-            lines.append("  ".join(f"{row.get(name, math.nan):>{len(name)}.4g}" for name in names))
-        return "\n".join([*lines, *(["diverged: the loss is not a number"] if self.diverged else [])])
 
 
 class Callback:
@@ -111,37 +87,63 @@ def fit(
     validation_loss and validation_accuracy (where `validation` is given), learning_rate (of the last step), seconds.
     A loss that is not finite ends the training after that epoch: its row stays, `History.diverged` is True.
 
+    Accuracy is the share of right classes, of images or of pixels; with several labels an image (torch's binary
+    cross-entropies) the share of right labels. It is left out where it has no meaning, as in a regression.
+
+    Where the last batch would leave one image a device to a model that fails on one image (batch normalisation without
+    pixels to average over), it is joined to the batch before; a warning and `History.notes` say so.
+
+    With several devices the callbacks are copies in other processes: what they gather stays there, but for numbers added
+    to a row. On this machine they are started anew (so that `loss`, `augment`, callbacks and the model's class must be of a
+    module's top level) or, in a notebook and with "ddp_fork", as forks of this one.
+
     Args:
-        model: any module from (N, C, H, W) to what `loss` takes; back on its device and in its mode afterwards.
+        model: any module from (N, C, H, W) to what `loss` takes; back on its device and in its mode afterwards, whatever
+            ends the training. One with auxiliary outputs says how much their losses count by an attribute `aux_weights`,
+            from the outputs' names to weights (GoogLeNet does); its train_loss is the weighted sum, its validation_loss
+            that of the main output.
         train: images and labels to learn from.
         validation: images and labels to look at after each epoch.
         settings: `Settings()` when None.
         checkpoint: file written after each epoch (weights, optimiser, random states, history). Where it exists
             the training goes on from it, with the same bits as if it had never stopped; a finished one is only loaded.
         callbacks: objects with `on_step_end` or `on_epoch_end`, see `Callback`.
-        loss: function of (outputs, labels); the mean over the batch.
+        loss: function of (outputs, labels); the mean over the batch. It gets all outputs where it takes them.
         augment: function of (images, generator) applied to each training batch.
         progress: True shows a bar where standard error is a terminal; "notebook" asks for a widget; False is silent.
 
     Raises:
-        ValueError: images and labels do not fit together, the device is missing, or the checkpoint is damaged or
-            belongs to other settings, another model, other initial weights or other data.
+        ValueError: before the first update, with the model as it was: images and labels do not fit together or do not
+            suit the model or the loss (type, form, NaN, labels out of range); several outputs that the loss does not take
+            and no weights for them; too few images for the devices, or for the model; the device is missing; the
+            checkpoint is damaged or belongs to other settings, another model, other initial weights or other data.
     """
     settings = settings or Settings()
-    for name, part in [("train", train), *([("validation", validation)] if validation is not None else [])]:
-        _check(name, part)
+    _inputs.check("train", train)
+    if validation is not None:
+        _inputs.check("validation", validation)
     if progress not in (True, False, "notebook"):
         raise ValueError(f"progress={progress!r}: expected True, False or 'notebook'")
-    home, modes = _device_of(model), [(m, m.training) for m in model.modules()]
+    parts = {"model": model, "train": train, "validation": validation, "loss": loss, "augment": augment}
+    strategy = _fabric.strategy(settings)
+    _processes.check_can_be_sent(strategy, parts | {"callbacks": tuple(callbacks)})
+    note = _single.note_of_last_batch(model, train, settings, loss, augment)
+    if note is not None:
+        warnings.warn(note, UserWarning, stacklevel=2)
     identity = _identity(model, train, settings, loss, augment) if checkpoint is not None else {}
-    job = _Job(train, validation, settings, checkpoint, identity, tuple(callbacks), loss, augment, progress)
-    with _checkpoint.own_randomness(settings.seed), _fabric.quiet(), _fabric.deterministic():
-        history, weights = _fabric.make(settings).launch(partial(_train, job=job), model)
-    if weights is not None:  # several devices: the trained weights come from another copy
-        model.load_state_dict(_checkpoint.unpack(weights))
-    model.to(home)
-    for module, mode in modes:
-        module.training = mode
+    job = _Job(
+        train, validation, settings, checkpoint, identity, tuple(callbacks), loss, augment, progress, note
+    )
+    with (
+        _keep.modes_and_device(model),
+        _checkpoint.own_randomness(settings.seed),
+        _fabric.quiet(),
+        _fabric.deterministic(),
+    ):
+        fabric = _fabric.make(settings)
+        (history, weights), elsewhere = _processes.launch(fabric, strategy, partial(_train, job=job), model)
+        if elsewhere:
+            model.load_state_dict(weights)
     return history
 
 
@@ -156,18 +158,23 @@ class _Job:
     loss: Loss
     augment: Augment | None
     progress: bool | str
+    note: str | None  # where the last batch is joined to the one before
 
 
-def _train(fabric: Fabric, model: nn.Module, job: _Job) -> tuple[History, bytes | None]:
+def _train(fabric: Fabric, model: nn.Module, job: _Job) -> tuple[History, dict[str, Any]]:
     """Run the loop on one device; `fabric` starts it once for each device."""
-    settings, several = job.settings, fabric.world_size > 1
-    if several:
+    settings = job.settings
+    if fabric.world_size > 1:
         seed_everything(settings.seed + fabric.global_rank)
     raw_optimizer = _optimizer(model, settings)
     network, optimizer = fabric.setup(model, raw_optimizer)
     history = _resume(fabric, model, raw_optimizer, job)
+    judged = None if job.validation is None else Measure(job.loss, model, "validation", job.validation)
+    measure = Measure(job.loss, model, "train", job.train, then=judged)
     images, labels = job.train.images.to(fabric.device), job.train.labels.to(fabric.device)
-    steps = math.ceil(len(images) / settings.batch_size)
+    join_last = job.note is not None
+    in_batches = partial(batches, len(images), settings.batch_size, seed=settings.seed, join_last=join_last)
+    steps = math.ceil(len(images) / settings.batch_size) - join_last
     with _fabric.bar(job.progress if fabric.is_global_zero else False, settings.epochs * steps) as bar:
         bar.update(len(history.rows) * steps)
 
@@ -175,8 +182,7 @@ def _train(fabric: Fabric, model: nn.Module, job: _Job) -> tuple[History, bytes 
             """Make one update of the weights; return its sums of loss and hits."""
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings, step, steps)
-            outputs = network(x)
-            loss = job.loss(outputs, y)
+            outputs, loss = measure(network, x, y)
             optimizer.zero_grad()
             fabric.backward(loss)
             if settings.clip is not None:
@@ -184,82 +190,70 @@ def _train(fabric: Fabric, model: nn.Module, job: _Job) -> tuple[History, bytes 
             optimizer.step()
             _call(job.callbacks, "on_step_end", step, model, loss.detach())
             bar.update()
-            return _sums(outputs, y, loss)
+            return measure.sums(outputs, y, loss)
 
         while len(history.rows) < settings.epochs and not history.diverged:
             epoch, started = len(history.rows), time.perf_counter()
-            order = batches(len(images), settings.batch_size, seed=settings.seed, epoch=epoch)
             noise = generator(settings.seed, epoch, 1 + fabric.global_rank)
-            totals = _sums_of_nothing(fabric.device)
+            totals = _accuracy.sums_of_nothing(fabric.device)
             network.train()
-            for step, batch in enumerate(order, start=epoch * steps):
+            for step, batch in enumerate(in_batches(epoch=epoch), start=epoch * steps):
                 batch = _share(batch, fabric)
                 if len(batch) > 0:
                     x = images[batch] if job.augment is None else job.augment(images[batch], noise)
                     totals += update(step, x, labels[batch])
-            mean_loss, accuracy = _means(cast(Tensor, fabric.all_reduce(totals, reduce_op="sum")))
-            row = {"epoch": epoch + 1, "train_loss": mean_loss, "train_accuracy": accuracy}
-            if job.validation is not None:
-                values = _evaluate(network, job.validation, fabric.device, job.loss, 512)
+            found = _accuracy.scores(cast(Tensor, fabric.all_reduce(totals, reduce_op="sum")))
+            row: Row = {"epoch": epoch + 1, **{f"train_{name}": value for name, value in found.items()}}
+            if judged is not None:
+                values = _evaluate(network, judged, fabric.device, 512)
                 row |= {f"validation_{name}": value for name, value in values.items()}
             row |= {
                 "learning_rate": learning_rate(settings, step, steps),
                 "seconds": time.perf_counter() - started,
             }
             history.rows.append(row)
-            history.diverged = not math.isfinite(mean_loss)
+            history.diverged = not math.isfinite(found["loss"])
             _call(job.callbacks, "on_epoch_end", epoch, model, row)
             _save(fabric, model, raw_optimizer, job, history)
-            bar.set_postfix_str(f"loss {mean_loss:.3g}, accuracy {accuracy:.3f}")
-    return history, _checkpoint.pack(model.state_dict()) if several else None
+            bar.set_postfix_str(", ".join(f"{name} {value:.3g}" for name, value in found.items()))
+    return history, model.state_dict()
 
 
 def evaluate(
     model: nn.Module, part: Part, *, batch_size: int = 512, device: str = "auto", loss: Loss = cross_entropy
 ) -> dict[str, float]:
-    """Return {"loss", "accuracy"} of `model` on `part`, in evaluation mode; the model's mode and device are kept."""
-    _check("part", part)
-    home = _device_of(model)
+    """Return {"loss", "accuracy"} of `model` on `part`, in evaluation mode; the model's mode and device are kept.
+
+    Accuracy is what it is in `fit`, and left out where it has no meaning. Of several outputs the main one is evaluated,
+    unless `loss` takes them all.
+
+    Raises:
+        ValueError: images and labels do not fit together, or do not suit the model or the loss.
+    """
+    _inputs.check("part", part)
     target = _device(device)
-    result = _evaluate(model.to(target), part, target, loss, batch_size)
-    model.to(home)
-    return result
+    with _keep.modes_and_device(model):
+        return _evaluate(model.to(target), Measure(loss, model, "part", part), target, batch_size)
 
 
-def _evaluate(
-    network: nn.Module, part: Part, device: torch.device, loss: Loss, batch_size: int
-) -> dict[str, float]:
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    totals = _sums_of_nothing(device)
-    with torch.no_grad():
-        for x, y in zip(part.images.split(batch_size), part.labels.split(batch_size), strict=True):
+def _evaluate(network: nn.Module, measure: Measure, device: torch.device, batch_size: int) -> Scores:
+    part, sizes = measure.part, [batch_size] * (len(measure.part.images) // batch_size)
+    if rest := len(part.images) - sum(sizes):
+        sizes.append(rest)
+    if (
+        len(sizes) > 1
+        and sizes[-1] == 1
+        and _single.fails(measure.model, part, measure.criterion.loss, count=1, training=False)
+    ):
+        sizes[-2:] = [batch_size + 1]  # a normalisation over the batch, in evaluation too
+    totals = _accuracy.sums_of_nothing(device)
+    with _keep.modes(network), torch.no_grad():
+        network.eval()
+        for x, y in zip(part.images.split(sizes), part.labels.split(sizes), strict=True):
             x, y = x.to(device), y.to(device)
-            outputs = network(x)
-            totals += _sums(outputs, y, loss(outputs, y))
-    for module, mode in modes:
-        module.training = mode
-    mean_loss, accuracy = _means(totals)
-    return {"loss": mean_loss, "accuracy": accuracy}
-
-
-def _sums_of_nothing(device: torch.device) -> Tensor:
-    """Return zeros for the sums of loss, hits, places judged and images (4,)."""
-    return torch.zeros(4, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
-
-
-def _sums(outputs: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
-    """Return the batch's sums of loss, hits, places judged and images, without waiting for the GPU."""
-    # Class scores (N, K, ...) for integer labels (N, ...): one place an image, or one a pixel. Else no accuracy.
-    judged = not labels.is_floating_point() and outputs.ndim == labels.ndim + 1
-    hits = (outputs.detach().argmax(1) == labels).sum() if judged else torch.zeros((), device=loss.device)
-    places, images = labels.numel() if judged else 0, len(labels)
-    return torch.stack([loss.detach() * images, hits, hits.new_tensor(places), hits.new_tensor(images)])
-
-
-def _means(totals: Tensor) -> tuple[float, float]:
-    loss, hits, places, images = totals.tolist()
-    return loss / images, hits / places if places else math.nan
+            outputs, loss = measure(network, x, y)
+            totals += measure.sums(outputs, y, loss)
+    return _accuracy.scores(totals)
 
 
 def _share(batch: Tensor, fabric: Fabric) -> Tensor:
@@ -295,13 +289,14 @@ def _name(function: Any) -> str | None:
 
 
 def _resume(fabric: Fabric, model: nn.Module, optimizer: torch.optim.Optimizer, job: _Job) -> History:
+    notes = () if job.note is None else (job.note,)
     state = _checkpoint.read(job.checkpoint, job.identity) if job.checkpoint is not None else None
     if state is None:
-        return History()
+        return History(notes=notes)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     _checkpoint.set_random_state(state["random"][fabric.global_rank])
-    return History(state["rows"], state["diverged"])
+    return History(state["rows"], state["diverged"], notes)
 
 
 def _save(
@@ -318,17 +313,6 @@ def _save(
         content |= {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": states}
         _checkpoint.write(job.checkpoint, content)
     fabric.barrier()
-
-
-def _check(name: str, part: Part) -> None:
-    images, labels = part.images, part.labels
-    if images.ndim < 2 or len(images) == 0 or len(images) != len(labels):
-        shapes = f"images {tuple(images.shape)} and labels {tuple(labels.shape)}"
-        raise ValueError(f"{name}: {shapes}; expected (N, C, H, W) and (N,) with the same N of at least 1")
-
-
-def _device_of(model: nn.Module) -> torch.device:
-    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def _call(callbacks: Sequence[Any], hook: str, *arguments: Any) -> None:

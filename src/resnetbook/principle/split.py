@@ -214,8 +214,9 @@ class BlockSplitter:
     def _leave(self, module: nn.Module, args: Any, output: Any) -> Any:
         call, self._call = self._call, None  # the aliases hold the graph: let them go
         if call is None:
-            unsplit, self._unsplit = self._unsplit, None
-            return output.clone() if unsplit is not None and output is unsplit() else None
+            alias = None if self._unsplit is None else self._unsplit()
+            self._unsplit = None
+            return alias.clone() if alias is not None and output is alias else None
         if call.x._version != call.version:
             raise self._error("it overwrites its input, so that branch and shortcut cannot be told apart")
         if not self._verified:

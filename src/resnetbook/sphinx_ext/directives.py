@@ -9,7 +9,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from resnetbook import survey
 from resnetbook._paths import data_dir
-from resnetbook.sphinx_ext import errata, figures, ledger, status, survey_map
+from resnetbook.sphinx_ext import errata, figures, ledger, status, survey_map, verdict_page
 from resnetbook.sphinx_ext.links import Links, claim_anchor, erratum_anchor, method_anchor
 
 
@@ -82,6 +82,43 @@ class ClaimsLedger(MapDirective):
         return self.html(ledger.ledger(self.links))
 
 
+class VerdictSlider(MapDirective):
+    """`{verdict-slider}`: from mean, spread, seeds and margin to a word."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the slider with its prepared picture."""
+        self.depend_on_map()
+        return self.html(verdict_page.slider())
+
+
+class VerdictFlags(MapDirective):
+    """`{verdict-flags}`: what each flag means."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        self.depend_on_map()
+        return self.html(verdict_page.flags())
+
+
+class LedgerHistory(MapDirective):
+    """`{ledger-history}`: the verdicts of versions 1 and 2 side by side."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        self.depend_on_map()
+        self.depend_on([*status.records(), data_dir() / "results"])
+        return self.html(verdict_page.history(self.links))
+
+
+class LedgerChanges(MapDirective):
+    """`{ledger-changes}`: what was changed after registration."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        self.depend_on_map()
+        return self.html(verdict_page.changes(self.links))
+
+
 class Errata(MapDirective):
     """`{errata}`: where the survey's text does not hold."""
 
@@ -147,6 +184,10 @@ DIRECTIVES = {
     "assignment": Assignment,
     "survey-map": SurveyMap,
     "claims-ledger": ClaimsLedger,
+    "verdict-slider": VerdictSlider,
+    "verdict-flags": VerdictFlags,
+    "ledger-history": LedgerHistory,
+    "ledger-changes": LedgerChanges,
     "errata": Errata,
     "survey-glossary": SurveyGlossary,
     "status": Status,

@@ -128,7 +128,7 @@ def claim_card(claim: Claim, links: Links) -> str:
     )
     told = " · ".join(filter(None, (stamps(run[0]), ", ".join(flags))))
     about = f'<p class="rb-note">{inline(told)}</p>' if told else ""
-    data = {
+    data: dict[str, list[str]] = {
         "words": words,
         "section": [group_of(claim)],
         "scales": [each.scale for each in run if each.comparisons],
@@ -174,8 +174,8 @@ def totals_table() -> str:
     """Return the table of totals for both scales, and how many comparisons stand behind them."""
     quick, full = totals("quick"), totals("full")
     names = [name for name in quick if name != "comparisons"]
-    rows = [("quick", *(str(quick[name]) for name in names)), ("full", *(str(full[name]) for name in names))]
-    head = ("Scale", *(card.badge(name) for name in names))
+    rows = [(card.badge(name), str(quick[name]), str(full[name])) for name in names]
+    head = ("Verdict", "quick scale", "full scale")
     made = quick["comparisons"] + full["comparisons"]
     return table(head, rows, label="Verdicts on claims C01 to C89, by scale", classes="rb-totals") + (
         f"<p>{made} comparisons stand behind these verdicts. Their p values are adjusted together (Benjamini and Hochberg), so that "

@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 
 from resnetbook.survey import phrases
+from resnetbook.survey.history import version1
 from resnetbook.survey.model import Claim
 from resnetbook.survey.outcome import Outcome, Verdict
 from resnetbook.survey.picture import picture, span
@@ -90,6 +91,16 @@ def repeat(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, str]]:
     return list(rows)
 
 
+def waiting(claim: Claim, found: Verdict) -> list[str]:
+    """Return what is still to be run, and what version 1 of the rules said of a claim that waits as a whole."""
+    count = sum(outcome.status == "not run yet" for outcome in found.outcomes)
+    lines = [f"{count} of {len(found.outcomes)} parts not run yet."] if count else []
+    former = next((each.status for each in version1() if each.claim == claim.id), "")
+    if found.status == "not run yet" and found.scale == "quick" and former:
+        lines.append(f"Under version 1 of the rules it was called: {former}.")
+    return lines
+
+
 def summary(claim: Claim, found: Verdict) -> str:
     """Return what a card says below its title: narrowed, what waits, which parts of a mixed claim hold and which do not."""
     lines = []
@@ -99,9 +110,7 @@ def summary(claim: Claim, found: Verdict) -> str:
         for what, which in (("", names.readings), (" on", names.data)):
             if which:
                 lines.append(f"{title}{what}: {'; '.join(which)}.")
-    waiting = sum(outcome.status == "not run yet" for outcome in found.outcomes)
-    if waiting:
-        lines.append(f"{waiting} of {len(found.outcomes)} parts not run yet.")
+    lines += waiting(claim, found)
     return "".join(f'<p class="rb-note">{inline(line)}</p>' for line in lines)
 
 
@@ -134,8 +143,6 @@ def text(claim: Claim, found: Verdict) -> str:
     if claim.narrowed:
         lines.append(f"narrowed: the test leaves out {claim.narrowed}")
     lines += [phrases.plain(outcome) for outcome in phrases.order(found.outcomes)]
-    waiting = sum(outcome.status == "not run yet" for outcome in found.outcomes)
-    if waiting:
-        lines.append(f"{waiting} of {len(found.outcomes)} parts not run yet")
+    lines += waiting(claim, found)
     sources = dict.fromkeys(outcome.provenance for outcome in found.outcomes if outcome.provenance)
     return "\n".join([*lines, *sources])

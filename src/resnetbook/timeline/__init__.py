@@ -71,11 +71,13 @@ def create_model(name: str, weights: str | Path | None = None, **changes: Any) -
     Args:
         name: one of `list_models()`.
         weights: None keeps the random initial weights; "torchvision" or "timm" asks that library for its published
-            weights (from its cache, else over the network); anything else is the path of a file with a state_dict.
+            weights (from its cache, else over the network); anything else is the path of a file with a state_dict, of
+            torch.save, safetensors or numpy, or of a checkpoint that holds one.
         **changes: keyword arguments of the network's class, such as `num_classes` and `in_channels`.
 
     Raises:
-        ValueError: an unknown name, a change that the class does not take or refuses, or weights that do not fit.
+        ValueError: an unknown name, a change that the class does not take or refuses, weights that do not fit, or a file
+            that holds something else; the message says what.
         FileNotFoundError: no such file.
         ConnectionError: the weights are not in the library's cache and could not be fetched; the message says what to do.
     """

@@ -184,7 +184,10 @@ def _mappings(
         if not isinstance(key, str):
             continue
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-            value = torch.from_numpy(np.ascontiguousarray(value))
+            native = np.float64 if value.dtype.itemsize > 8 else value.dtype.newbyteorder("=")
+            value = torch.from_numpy(
+                np.array(value, dtype=native, order="C")
+            )  # keeps 0 dimensions, as counters have
         if isinstance(value, Tensor):
             tensors[key] = value
         elif isinstance(value, Mapping) and len(path) < _DEPTH:

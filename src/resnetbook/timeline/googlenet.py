@@ -14,7 +14,7 @@ He's first weights here, since the paper names none.
 """
 
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -131,12 +131,15 @@ class GoogLeNet(nn.Module):
         dropout: share of the last layer's inputs that is lost in training.
 
     Attributes:
+        aux_weights: how much the losses of the heads count in training, by the names of `Outputs` (section 5).
         transform_input: True takes images normalised with ImageNet's means and deviations and normalises them with .5 and
             .5, on which torchvision's published weights were trained. Needs three channels.
 
     Raises:
         ValueError: a size below 1, an unknown kernel or pooling, a share outside [0, 1); in `forward` a batch of another form.
     """
+
+    aux_weights: ClassVar[dict[str, float]] = {"aux_logits2": 0.3, "aux_logits1": 0.3}
 
     def __init__(
         self,

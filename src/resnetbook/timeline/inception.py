@@ -12,7 +12,7 @@ is not the default here: the auxiliary classifier serves training alone and need
 equals timm's through `TIMM_KEYS`. Initial weights are He's, not the truncated normal of torchvision.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -131,12 +131,16 @@ class InceptionV3(nn.Module):
         in_channels: 1 for grey images, 3 for colour.
 
     Attributes:
+        aux_weights: how much the loss of the auxiliary classifier counts in training, by its name in `InceptionOutputs`.
+            The paper gives no number; .4 is that of the authors' code (inception_model.py of TensorFlow's models).
         transform_input: True turns colour images normalised as ImageNet's into images in [-1, 1], on which the published
             weights were trained.
 
     Raises:
         ValueError: a size below 1; in `forward` a batch of another form.
     """
+
+    aux_weights: ClassVar[dict[str, float]] = {"aux_logits": 0.4}
 
     def __init__(self, num_classes: int = 1000, aux_logits: bool = False, in_channels: int = 3) -> None:
         super().__init__()

@@ -6,8 +6,12 @@
 A layer has two streams of equal width and four 3x3 convolutions between them. Without the transient stream it is a residual
 layer (of one convolution, normalised after the sum), without the residual stream a plain one. RiR puts two such layers in the
 place of the two convolutions of a residual block, so that a shortcut over both is left as well: `outer`. The sources part
-here: one public implementation has it (zero padding, added after the ReLU: ours), two leave it out. Survey: sections 3(3) and
-4.5(1), claim C23.
+here: one public implementation has it (zero padding, added after the ReLU), two leave it out, and equation 1 says only how a
+layer's own shortcut is added, before normalisation and ReLU. `join` names both places. "after" (default) is that
+implementation's: r leaves a block as relu(...) + r, never below what came in, so a block cannot forget what r holds, whatever
+its weights; He et al. 2016 (arXiv:1603.05027, figure 4c) say the same of a ReLU before the addition. With "before" the outer
+shortcut stands in the second layer's sum, as its own shortcut does, and a block that normalises to zero forgets. Survey:
+sections 3(3) and 4.5(1), claims C23 and C88.
 
 "ResNet Init" is the same layer as one convolution on the 2c channels of both streams, whose centre tap starts with an
 identity from r to r: `ResNetInit`, with `one_convolution` to carry an RiR over. Weight decay tells the two apart: it pulls RiR
@@ -27,10 +31,12 @@ from resnetbook.principle.block import Shortcut, ShortcutA, conv1x1, conv3x3, sh
 from resnetbook.timeline._checks import check_depth, check_images, check_positive
 
 Streams = Literal["residual", "both", "none"]
+Join = Literal["after", "before"]
 
 __all__ = [
     "VARIANTS",
     "GeneralizedLayer",
+    "Join",
     "ResNetInit",
     "RiR",
     "RiRBlock",
@@ -99,9 +105,11 @@ class GeneralizedLayer(nn.Module):
 
         self.shortcut, self.shortcut_t = of("residual"), of("transient")
 
-    def forward(self, r: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both streams after the layer."""
+    def forward(self, r: Tensor, t: Tensor, beside: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return both streams after the layer; `beside`, of the shape of r after it, joins the sum of the residual stream."""
         residual = self.conv_rr(r) + self.conv_tr(t)
+        if beside is not None:
+            residual = residual + beside
         transient = self.conv_rt(r) + self.conv_tt(t)
         if self.shortcut is not None:
             residual = residual + self.shortcut(r)
@@ -111,7 +119,10 @@ class GeneralizedLayer(nn.Module):
 
 
 class RiRBlock(nn.Module):
-    """Two generalised layers; with `outer` the residual stream also passes beside both. Shapes and arguments as theirs."""
+    """Two generalised layers; with `outer` the residual stream also passes beside both. Shapes and arguments as theirs.
+
+    `join` says where it is added: "after" the second layer's ReLU, or "before" its normalisation.
+    """
 
     def __init__(
         self,
@@ -122,18 +133,23 @@ class RiRBlock(nn.Module):
         kind: Shortcut = "B",
         shortcuts: Streams = "residual",
         outer: bool = True,
+        join: Join = "after",
     ) -> None:
         super().__init__()
+        if join not in get_args(Join):
+            raise ValueError(f"join={join!r}: expected 'after' or 'before'")
+        self.join = join
         self.layer1 = GeneralizedLayer(in_channels, channels, stride=stride, kind=kind, shortcuts=shortcuts)
         self.layer2 = GeneralizedLayer(channels, channels, kind=kind, shortcuts=shortcuts)
         self.shortcut = shortcut("A", in_channels, channels, stride=stride) if outer else None
 
     def forward(self, r: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return both streams after the block."""
+        beside = None if self.shortcut is None else self.shortcut(r)
+        if beside is None or self.join == "before":
+            return self.layer2(*self.layer1(r, t), beside)
         residual, transient = self.layer2(*self.layer1(r, t))
-        if self.shortcut is not None:
-            residual = residual + self.shortcut(r)
-        return residual, transient
+        return residual + beside, transient
 
 
 class RiR(nn.Module):
@@ -151,6 +167,8 @@ class RiR(nn.Module):
         shortcut: "B" (projection) or "A" (zero padding) where a layer changes the shape; "C" projects in each layer.
         widths: channels of one stream in the three stages, before widening.
         shortcuts: which streams have shortcuts in their layers, see `GeneralizedLayer`; the weights are drawn alike.
+        join: where the outer shortcut is added, "after" a block's last ReLU or "before" its last normalisation; without
+            parameters either way.
 
     Raises:
         ValueError: a depth other than 2n + 2, an unknown word, a size below 1; in `forward` a bad batch.
@@ -166,6 +184,7 @@ class RiR(nn.Module):
         shortcut: Shortcut = "B",
         widths: Sequence[int] = (16, 32, 64),
         shortcuts: Streams = "residual",
+        join: Join = "after",
     ) -> None:
         super().__init__()
         plan = _plan(depth, widen_factor, widths)
@@ -178,14 +197,13 @@ class RiR(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         for convolution in (self.conv_r, self.conv_t):
             _draw(convolution, streams=1)
+        forms: dict[str, Any] = {"shortcuts": shortcuts, "outer": outer, "join": join}
         stages = []
         for number, (blocks, width) in enumerate(plan):
             stage = nn.ModuleList()
             for position in range(blocks):
                 stride = 2 if number > 0 and position == 0 else 1
-                stage.append(
-                    RiRBlock(channels, width, stride=stride, kind=shortcut, shortcuts=shortcuts, outer=outer)
-                )
+                stage.append(RiRBlock(channels, width, stride=stride, kind=shortcut, **forms))
                 channels = width
             stages.append(stage)
         self.layer1, self.layer2, self.layer3 = stages

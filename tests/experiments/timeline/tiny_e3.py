@@ -2,6 +2,9 @@
 
 SMALL = {"epochs": 1, "train_size": 60, "batch_size": 60, "data": "digits", "size": 0}
 TINY = {
+    "comparison": {**SMALL},
+    "dense_efficiency": {**SMALL},
+    "dense_reuse": {**SMALL},
     "deletion": {
         **SMALL,
         "widths": (2, 4, 8),
@@ -9,4 +12,5 @@ TINY = {
         "together": (2, 3),
     },
     "dropped_layers": {**SMALL, "widths": (2, 4, 8)},
+    "two_streams": {**SMALL, "widths": (2, 4, 8)},
 }

@@ -139,5 +139,5 @@ EXPERIMENT = Experiment(
     arms=arms,
     run=run,
     data=fitting.describe,
-    seeds={"live": 2, "quick": 24, "full": 24},
+    seeds={"live": 2, "quick": 24, "full": 12},
 )

@@ -1,11 +1,17 @@
 """C13: pooling shrinks the maps and the parameters of the fully connected layer, and keeps the useful information.
 
 Design: a small CNN (two convolutions, 2x2 max pooling, one linear layer) is trained; then a linear probe (multinomial logistic
-regression on standardised features) is fitted to the maps of the same trained network before ("unpooled") and after
-("pooled") its pooling. The probe's regularisation is chosen from three values on validation, for each arm alone.
-Equal: the trained network, training images, choice of the probe. Not equal by design: the number of features.
-`fc_ratio` counts the weights (without biases) of a linear layer on the unpooled maps over those on the pooled ones.
-Refuted if the probe on pooled features is less accurate by more than the margin, or if the ratio is not 4.
+regression on standardised features) is fitted to the maps of the same trained network: as they are before the pooling
+("unpooled"), after it ("pooled"), and, the control, to every second pixel of them ("subsampled"), which is what a convolution of
+stride 2 would hand on: as many features as the pooled maps, none of them a maximum.
+Equal: the trained network, training images, the probe's kind; each arm takes the probe's best strength (scikit-learn's C),
+chosen as a rate is: `rates` is its grid, by the loss on validation images. Equal for pooled and subsampled: the number of
+features; unpooled maps have four times as many. The network learned with its pooling behind the maps and may have
+fitted them to it; so the test speaks of a network trained with max pooling.
+Metric: accuracy of the probe on test images; `fc_ratio` counts the weights (without biases) of a linear layer on the unpooled
+maps over those on the pooled ones.
+Refuted if the ratio is not 4, if the probe on pooled features is worse than that on the unpooled ones by more than the
+margin, or, for information that pooling rather than any thinning keeps, if it is no better than on the subsampled ones.
 """
 
 from __future__ import annotations
@@ -14,127 +20,113 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from resnetbook.lab import fitting, measuring, training
-from resnetbook.lab.data import ImageSet, Part, load
-from resnetbook.lab.running import Context, Experiment
+from resnetbook.lab.data import ImageSet, Part
+from resnetbook.lab.running import Context
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The set, the side of its images (0: as stored; even), the width of the maps, training, strengths of the probe."""
+class Settings(fitting.Fitting):
+    """The set (sides even), the training, the probe's strengths (`rates`), the width of the maps, the network's rate."""
 
-    data: str = "digits"
-    size: int = 0
-    width: int = 16
     epochs: int = 8
-    batch_size: int = 64
-    learning_rate: float = 0.05
-    strengths: tuple[float, ...] = (0.001, 0.01, 0.1)
+    rates: tuple[float, ...] = (0.001, 0.003, 0.01)
+    width: int = 16
+    network_rate: float = 0.05
 
 
-def images_of(settings: Settings) -> ImageSet:
-    """Load the set."""
-    return load(settings.data, size=settings.size or None)
-
-
-def network(settings: Settings, data: ImageSet) -> nn.Sequential:
-    """Build the CNN; its parts are "maps", "pool" and "head"."""
-    channels, height, width = data.train.images.shape[1:]
-    model = nn.Sequential()
-    maps = nn.Sequential()
+def network(settings: Settings, arm: str, data: ImageSet) -> nn.Sequential:
+    """Build the CNN, the same for every arm; its parts are "maps", "pool" and "head"."""
+    channels, height, width = data.shape
+    model, maps = nn.Sequential(), nn.Sequential()
     for before, after in ((channels, settings.width), (settings.width, settings.width)):
         convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
         maps.extend([convolution, nn.BatchNorm2d(after), nn.ReLU()])
     model.add_module("maps", maps)
     model.add_module("pool", nn.MaxPool2d(2))
-    model.add_module(
-        "head",
-        nn.Sequential(
-            nn.Flatten(), nn.Linear(settings.width * (height // 2) * (width // 2), len(data.classes))
-        ),
-    )
+    outputs = nn.Linear(settings.width * (height // 2) * (width // 2), len(data.classes))
+    model.add_module("head", nn.Sequential(nn.Flatten(), outputs))
     return model
 
 
-@torch.no_grad()
-def features(model: nn.Sequential, images: Tensor, *, pooled: bool) -> np.ndarray:
-    """Return the maps as rows, (N, features), before or after pooling."""
-    parts = ("maps", "pool") if pooled else ("maps",)
-    extractor = nn.Sequential(*(model.get_submodule(part) for part in parts), nn.Flatten())
-    extractor.eval()
-    return measuring.logits(extractor, images).numpy()
+def trained(settings: Settings, arm: str, data: ImageSet, seed: int, device: str) -> nn.Sequential:
+    """Return the trained network, the same for every arm."""
+    training.seed_everything(seed)
+    model = network(settings, arm, data)
+    fitting.train(model, data, settings, rate=settings.network_rate, seed=seed, device=device)
+    return model
 
 
-def probe(
-    train: np.ndarray, labels: Tensor, others: Sequence[tuple[np.ndarray, Part]], strength: float
-) -> list[float]:
-    """Fit the probe and return its accuracy on each of the other parts. `strength` is scikit-learn's C."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+def features(model: nn.Sequential, images: Tensor, arm: str) -> Tensor:
+    """Return the arm's features as rows, (N, features)."""
+    maps = measuring.logits(model.get_submodule("maps").eval(), images)
+    if arm == "pooled":
+        maps = model.get_submodule("pool")(maps)
+    elif arm == "subsampled":
+        maps = maps[:, :, ::2, ::2]
+    return maps.flatten(1)
 
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
-    classifier.fit(train, labels.numpy())
-    return [float(classifier.score(rows, part.labels.numpy())) for rows, part in others]
+
+def probe(model: nn.Sequential, arm: str, train: Part, strength: float) -> Pipeline:
+    """Fit the probe to the arm's features of `train`."""
+    found = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
+    return found.fit(features(model, train.images, arm).numpy(), train.labels.numpy())
 
 
 def arms(settings: Settings) -> Sequence[str]:
-    """Return the two kinds of features."""
-    return ("pooled", "unpooled")
+    """Return the three kinds of features."""
+    return ("pooled", "subsampled", "unpooled")
 
 
-def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
-    """Train the network (the same for both arms), then fit the probe."""
-    data = images_of(settings)
-    training.seed_everything(seed)
-    model = network(settings, data)
-    fitting.train(
-        model,
-        data,
-        epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        batch_size=settings.batch_size,
-        seed=seed,
-        device=context.device,
-    )
-    train, validation, test = (
-        features(model, part.images, pooled=arm == "pooled")
-        for part in (data.train, data.validation, data.test)
-    )
-    others = [(validation, data.validation), (test, data.test)]
-    # max keeps the first of equal values: the strongest regularisation.
-    best = max(
-        (probe(train, data.train.labels, others, strength) for strength in settings.strengths),
-        key=lambda s: s[0],
-    )
-    unpooled = features(model, data.test.images[:1], pooled=False).shape[1]
-    pooled = features(model, data.test.images[:1], pooled=True).shape[1]
+def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, float]:
+    """Return the loss on validation images of the probe with the strength that is tried."""
+    data = fitting.images_of(settings, seed)
+    model = trained(settings, arm, data, seed, context.device)
+    found = probe(model, arm, data.train, fitting.rate_for("validation_loss", context))
+    chances = found.predict_proba(features(model, data.validation.images, arm).numpy())
     return {
-        "probe_accuracy": best[1],
-        "validation_accuracy": best[0],
-        "features": float(train.shape[1]),
-        "fc_parameters": float(nn.Linear(train.shape[1], len(data.classes), bias=False).weight.numel()),
-        "fc_ratio": unpooled * len(data.classes) / (pooled * len(data.classes)),
-        "network_accuracy": measuring.accuracy(model, data.test.images, data.test.labels),
-        "mode_gap": measuring.mode_gap(model, data.train),
+        "validation_loss": float(log_loss(data.validation.labels.numpy(), chances, labels=found.classes_))
     }
 
 
-EXPERIMENT = Experiment(
-    name="pooling_information",
-    title="What a linear probe reads from maps before and after pooling",
+def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
+    """Train the network, then fit the probe."""
+    data = fitting.images_of(settings, seed)
+    model = trained(settings, arm, data, seed, context.device)
+    found = probe(model, arm, data.train, fitting.rate_for("validation_loss", context))
+    predicted = torch.from_numpy(found.predict(features(model, data.test.images, arm).numpy()))
+    right = predicted == data.test.labels
+    counts = {kind: features(model, data.test.images[:1], kind).shape[1] for kind in arms(settings)}
+    return {
+        "probe_accuracy": float(right.float().mean()),
+        "features": float(counts[arm]),
+        "fc_ratio": counts["unpooled"] / counts["pooled"],
+        "network_accuracy": measuring.accuracy(model, data.test.images, data.test.labels),
+        "mode_gap": measuring.mode_gap(model, data.train),
+        "outcomes": {"probe_accuracy": right},
+    }
+
+
+EXPERIMENT = fitting.experiment(
+    __name__,
+    "What a linear probe reads from maps before and after pooling",
     claims=("C13",),
-    scales={
-        "live": Settings(width=8, epochs=3, strengths=(0.01,)),
-        "quick": Settings(),
-        "full": Settings(data="mednist_small", size=32, width=32, epochs=30),
-    },
-    arms=arms,
+    network=network,
     run=run,
-    data=lambda settings: fitting.describe_set(images_of(settings)),
+    score=score,
+    arms=arms,
+    scales={
+        "live": Settings(width=8, epochs=3, rates=(0.01,)),
+        "quick": Settings(),
+        "full": Settings("mednist_small", size=32, width=32, epochs=15),
+    },
+    variants={"quick": (Settings("pneumoniamnist", size=14, train_size=1000),)},
 )

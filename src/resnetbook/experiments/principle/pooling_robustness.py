@@ -1,13 +1,17 @@
 """C12: pooling gives a network strong robustness.
 
-Design: a CNN of three stages, convolution - batch norm - ReLU, and one linear layer on the last 4x4 maps (32-px canvas).
-The arms differ in how a stage halves its maps: max pooling, average pooling, a stride of 2 in the convolution, or not at
-all: "dilated" convolutions (1, 2, 4) keep the full resolution and every eighth pixel of the last maps goes to the linear layer,
-so that all arms have the same parameters and none hides behind global pooling. They train on centred images without augmentation
-and are tested on images shifted by 1-3 px (mean over four directions) and with Gaussian noise (in standard deviations of
-the training images). Equal: parameters, initial weights, images, batches, epochs; the best of three learning rates each.
-Not equal: multiplications (a strided convolution is computed at a quarter of the places).
-Refuted if max or average pooling keeps no more accuracy than the strided convolution.
+Design: a CNN of three stages, convolution - batch norm - ReLU - halving, and one linear layer on the last 4x4 maps (32-px
+canvas). The arms differ in how a stage halves its maps: the maximum of each 2x2 window ("max"), its mean ("average"), or its
+first pixel ("strided": a convolution of stride 2 computes just these). So stride is the control that pools nothing and differs in
+nothing else. "dilated" does not halve at all: dilated convolutions (1, 2, 4) keep the full resolution and every eighth
+pixel of the last maps goes to the linear layer, so that no arm hides behind global pooling. It stands beside the others and
+decides nothing: it has another field of view as well.
+They train on centred images without augmentation and are tested on images shifted by 1-3 px (mean over four directions) and
+with Gaussian noise (standard deviations of the training images; mean over two drawings, the same for all arms and seeds).
+Equal: parameters, initial weights, images, batches, epochs; each arm takes its best rate. Not equal: multiplications (a
+strided convolution is computed at a quarter of the places) and so the number of places over which batch norm takes its means.
+Metrics: accuracy under the change over accuracy as it is, the mean over the levels.
+Refuted for shifts, or for noise, if max or average pooling keeps no more than the strided convolution.
 """
 
 from __future__ import annotations
@@ -19,24 +23,20 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from resnetbook.lab import fitting, measuring, training
-from resnetbook.lab.data import ImageSet, on_canvas, transforms
-from resnetbook.lab.running import Context, Experiment
+from resnetbook.experiments.principle import _canvas
+from resnetbook.lab import measuring
+from resnetbook.lab.data import ImageSet, Part, transforms
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The set, side of picture and canvas (a multiple of 8), widths, the training and the changes."""
+class Settings(_canvas.Settings):
+    """Picture and canvas (a multiple of 8), the training, widths, the changes and the drawings of noise."""
 
-    data: str = "digits"
-    picture: int = 16
-    canvas: int = 32
-    widths: tuple[int, ...] = (8, 16, 32)
     epochs: int = 8
-    batch_size: int = 64
-    rates: tuple[float, ...] = (0.01, 0.03, 0.1)
+    widths: tuple[int, ...] = (8, 16, 32)
     shifts: tuple[int, ...] = (1, 2, 3)
     noises: tuple[float, ...] = (0.25, 0.5, 1.0)
+    drawings: int = 2
 
 
 class Subsample(nn.Module):
@@ -56,7 +56,7 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Sequential:
     if arm not in arms(settings):
         raise ValueError(f"arm is {arm!r}: expected one of {arms(settings)}")
     layers: list[nn.Module] = []
-    before = data.train.images.shape[1]
+    before = data.shape[0]
     for stage, width in enumerate(settings.widths):
         dilation = 2**stage if arm == "dilated" else 1
         stride = 2 if arm == "strided" else 1
@@ -82,68 +82,33 @@ def arms(settings: Settings) -> Sequence[str]:
     return ("max", "average", "strided", "dilated")
 
 
-def images_of(settings: Settings) -> ImageSet:
-    """Load the set on its canvas."""
-    return on_canvas(settings.data, picture=settings.picture, canvas=settings.canvas)
-
-
-def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
-    """Train one network, test it under shift and noise."""
-    data = images_of(settings)
-    training.seed_everything(seed)
-    model = network(settings, arm, data)
-    fitting.train(
-        model,
-        data,
-        epochs=settings.epochs,
-        learning_rate=float(context.tuned["learning_rate"]),
-        batch_size=settings.batch_size,
-        seed=seed,
-        device=context.device,
-        checkpoint=context.checkpoint,
-    )
-    clean = measuring.accuracy(model, data.test.images, data.test.labels)
-    shift = measuring.shift_curve(model, data.test, settings.shifts)
-    noise = [
-        measuring.mean_accuracy(model, data.test, [partial(transforms.noise, deviation=deviation, seed=seed)])
+def measure(
+    settings: Settings, model: nn.Module, test: Part, clean: Tensor
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Measure accuracy under shift and noise."""
+    shifts = {by: measuring.shifts(by) for by in settings.shifts}
+    noises = {
+        deviation: [
+            partial(transforms.noise, deviation=deviation, seed=seed) for seed in range(settings.drawings)
+        ]
         for deviation in settings.noises
-    ]
-    return {
-        "test_accuracy": clean,
-        "shift_kept": measuring.kept(shift, clean),
-        "noise_kept": measuring.kept(noise, clean),
-        "shift_curve": shift,
-        "noise_curve": noise,
-        "train_accuracy": measuring.accuracy(model, data.train.images, data.train.labels),
-        "mode_gap": measuring.mode_gap(model, data.train),
-        "parameters": float(sum(weight.numel() for weight in model.parameters())),
     }
+    moved = _canvas.under(model, test, clean, "shift", shifts, {"": settings.shifts})
+    noisy = _canvas.under(model, test, clean, "noise", noises, {"": settings.noises})
+    return moved[0] | noisy[0], moved[1] | noisy[1]
 
 
-def tune(settings: Settings, arm: str, context: Context) -> dict[str, Any]:
-    """Choose the arm's learning rate."""
-    data = images_of(settings)
-    return fitting.best_validation_rate(
-        lambda: network(settings, arm, data),
-        data,
-        settings.rates,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        device=context.device,
-    )
-
-
-EXPERIMENT = Experiment(
-    name="pooling_robustness",
-    title="Max pooling, average pooling, stride or dilation under shift and noise",
+EXPERIMENT = _canvas.experiment(
+    __name__,
+    "Max pooling, average pooling, stride or dilation under shift and noise",
     claims=("C12",),
+    network=network,
+    measure=measure,
+    arms=arms,
     scales={
         "live": Settings(epochs=2, rates=(0.03,), widths=(4, 8, 16)),
         "quick": Settings(),
-        "full": Settings(data="mednist_small", picture=48, canvas=64, widths=(16, 32, 64), epochs=40),
+        "full": Settings("mednist_small", picture=48, canvas=64, widths=(16, 32, 64), epochs=15),
     },
-    arms=arms,
-    run=run,
-    tune=tune,
-    data=lambda settings: fitting.describe_set(images_of(settings)),
+    variants={"quick": (Settings("mednist_small", picture=24, train_size=720),)},
 )

@@ -1,12 +1,16 @@
 """C14: the fully connected layer reduces the effect of position on the classification.
 
-Design: the same convolutional trunk (three convolutions, two with max pooling) with two heads: "fc", the maps are flattened and go
-to one fully connected layer; "gap", global average pooling and then a fully connected layer. Both train on centred
-images without augmentation and are tested on images shifted by 1-4 px (mean over four directions).
-Equal: the trunk and its initial weights, images, order of batches, epochs; each head takes its best of three learning rates,
-chosen on validation with an extra seed. Not equal: parameters, of which the flattened head has more: it has weights of its own
-for each position.
-Refuted if the fully connected head keeps less accuracy than the pooled one: then it is pooling that does it.
+Design: the same convolutional trunk (three convolutions, two with max pooling: it looks at every fourth pixel) with two heads.
+"fc": the last maps are flattened and go to one fully connected layer. "gap": global average pooling, then a fully connected
+layer. A mean followed by a linear layer is a linear layer on all places that has the same weights at each; so the heads
+differ in one thing, whether the weights may depend on the place. Both begin as one function: the flattened head's first weights
+are those of the pooled one, repeated at each place and divided by their number.
+Both train on centred images without augmentation and are tested on images shifted by 1-8 px (mean over four directions),
+all of the picture still on the canvas. Equal: the trunk and its initial weights, images, order of batches, epochs; each head
+takes its best rate. Not equal: parameters, of which the flattened head has more: its weights for each place.
+Metric: accuracy under shift over accuracy as it is, for the whole curve of shifts (`shift_kept`) and for one pixel
+(`shift_one_kept`). The two may differ: what the trunk sees comes back after 4 and after 8 px, and is another in between.
+Refuted if the fully connected head keeps no more accuracy than the pooled one: then it is pooling that does it.
 """
 
 from __future__ import annotations
@@ -15,38 +19,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from resnetbook.lab import fitting, measuring, training
-from resnetbook.lab.data import ImageSet, on_canvas
-from resnetbook.lab.running import Context, Experiment
+from resnetbook.experiments.principle import _canvas
+from resnetbook.lab import measuring
+from resnetbook.lab.data import ImageSet, Part
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The set, side of picture and canvas (a multiple of 4), widths of the trunk, training and shifts."""
+class Settings(_canvas.Settings):
+    """Picture and canvas (a multiple of 4), widths of the trunk, training and shifts."""
 
-    data: str = "digits"
     picture: int = 12
-    canvas: int = 20
+    canvas: int = 28
     widths: tuple[int, int, int] = (16, 32, 32)
-    epochs: int = 12
-    batch_size: int = 64
-    rates: tuple[float, ...] = (0.01, 0.03, 0.1)
-    shifts: tuple[int, ...] = (1, 2, 3, 4)
-
-
-def images_of(settings: Settings) -> ImageSet:
-    """Load the set on its canvas."""
-    return on_canvas(settings.data, picture=settings.picture, canvas=settings.canvas)
+    shifts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
 
 
 def network(settings: Settings, arm: str, data: ImageSet) -> nn.Sequential:
-    """Build trunk and head, "fc" or "gap"; the trunk draws its weights first, so that both arms share them."""
+    """Build trunk and head, "fc" or "gap"; one random state gives both the same trunk and the same function."""
     if arm not in arms(settings):
         raise ValueError(f"arm is {arm!r}: expected one of {arms(settings)}")
     trunk = nn.Sequential()
-    before = data.train.images.shape[1]
+    before = data.shape[0]
     for stage, width in enumerate(settings.widths):
         convolution = nn.Conv2d(before, width, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
@@ -54,10 +50,15 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Sequential:
         if stage < 2:
             trunk.append(nn.MaxPool2d(2))
         before = width
-    classes = len(data.classes)
+    pooled = nn.Linear(before, len(data.classes))
     if arm == "gap":
-        return nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
-    return nn.Sequential(trunk, nn.Flatten(), nn.Linear(before * (settings.canvas // 4) ** 2, classes))
+        return nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten(), pooled)
+    places = (settings.canvas // 4) ** 2
+    head = nn.Linear(before * places, len(data.classes))
+    with torch.no_grad():
+        head.weight.copy_(pooled.weight.repeat_interleave(places, 1) / places)
+        head.bias.copy_(pooled.bias)
+    return nn.Sequential(trunk, nn.Flatten(), head)
 
 
 def arms(settings: Settings) -> Sequence[str]:
@@ -65,59 +66,26 @@ def arms(settings: Settings) -> Sequence[str]:
     return ("fc", "gap")
 
 
-def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
-    """Train with one head, test under shift."""
-    data = images_of(settings)
-    training.seed_everything(seed)
-    model = network(settings, arm, data)
-    fitting.train(
-        model,
-        data,
-        epochs=settings.epochs,
-        learning_rate=float(context.tuned["learning_rate"]),
-        batch_size=settings.batch_size,
-        seed=seed,
-        device=context.device,
-        checkpoint=context.checkpoint,
-    )
-    clean = measuring.accuracy(model, data.test.images, data.test.labels)
-    curve = measuring.shift_curve(model, data.test, settings.shifts)
-    return {
-        "clean_accuracy": clean,
-        "shift_kept": measuring.kept(curve, clean),
-        "shift_curve": curve,
-        "train_accuracy": measuring.accuracy(model, data.train.images, data.train.labels),
-        "mode_gap": measuring.mode_gap(model, data.train),
-        "parameters": float(sum(weight.numel() for weight in model.parameters())),
-    }
+def measure(
+    settings: Settings, model: nn.Module, test: Part, clean: Tensor
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Measure accuracy under each shift."""
+    levels = {by: measuring.shifts(by) for by in settings.shifts}
+    sizes = {"": settings.shifts, "one": settings.shifts[:1]}
+    return _canvas.under(model, test, clean, "shift", levels, sizes)
 
 
-def tune(settings: Settings, arm: str, context: Context) -> dict[str, Any]:
-    """Choose the arm's learning rate."""
-    data = images_of(settings)
-    return fitting.best_validation_rate(
-        lambda: network(settings, arm, data),
-        data,
-        settings.rates,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        device=context.device,
-    )
-
-
-EXPERIMENT = Experiment(
-    name="position",
-    title="Flattened and globally pooled heads on shifted images",
+EXPERIMENT = _canvas.experiment(
+    __name__,
+    "Flattened and globally pooled heads on shifted images",
     claims=("C14",),
+    network=network,
+    measure=measure,
+    arms=arms,
     scales={
         "live": Settings(epochs=3, rates=(0.03,), widths=(8, 16, 16)),
         "quick": Settings(),
-        "full": Settings(
-            data="mednist_small", picture=48, canvas=64, widths=(32, 64, 64), epochs=40, shifts=(2, 4, 6, 8)
-        ),
+        "full": Settings("mednist_small", picture=48, canvas=64, widths=(32, 64, 64), epochs=15),
     },
-    arms=arms,
-    run=run,
-    tune=tune,
-    data=lambda settings: fitting.describe_set(images_of(settings)),
+    variants={"quick": (Settings("mednist_small", picture=16, canvas=32, train_size=720),)},
 )

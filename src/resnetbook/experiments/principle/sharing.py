@@ -3,11 +3,14 @@
 Design: three layers from 16 maps of 28x28 to 16 maps of 28x28. A 3x3 convolution is local and shares its weights; a
 locally connected layer is local with weights of its own at each place; a fully connected layer is neither. The
 layers are built and their parameters counted, biases included; nothing is trained, so that the seeds agree.
-Equal: the shape of input and output. Refuted if the fully connected layer has less than 10 times as many parameters.
+Equal: the shape of input and output. So each of the two steps is seen apart: from the fully connected to the locally connected
+layer (local connection), and on to the convolution (shared weights).
+Refuted for a step if it saves no parameter (direction), or less than nine tenths of them (size: "greatly" is a factor of ten).
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,13 +73,19 @@ def arms(settings: Settings) -> Sequence[str]:
 
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
-    """Count one layer, or for "ratio" divide the counts by that of the convolution."""
+    """Count one layer, or for "ratio" compare the counts."""
     if arm != "ratio":
         return {"parameters": float(parameters(arm, settings))}
-    convolution = parameters("convolution", settings)
+    counts = {kind: parameters(kind, settings) for kind in ("dense", "local", "convolution")}
     return {
-        f"{kind}_over_convolution": parameters(kind, settings) / convolution for kind in ("dense", "local")
+        f"{more}_{word}_{less}": compare(counts[more], counts[less])
+        for more, less in (("dense", "local"), ("local", "convolution"), ("dense", "convolution"))
+        for word, compare in (("over", operator.truediv), ("minus", _difference))
     }
+
+
+def _difference(more: int, less: int) -> float:
+    return float(more - less)
 
 
 EXPERIMENT = Experiment(

@@ -4,8 +4,10 @@ Design: networks are trained, then blocks are taken out and nothing is trained a
 residual block then passes on its shortcut, a plain one its subsampled and padded input. Residual networks of depth 14 to 56;
 the plain twin of depth 20 and a residual one trained with stochastic depth stand beside them and decide nothing. Equal: images,
 order of batches, epochs, warm-up, widths, and at one depth initial weights and parameters. Each arm has its own learning rate:
-the one of the lowest validation loss is that of the networks from which blocks are taken. Each deletion is measured twice: with
-the running statistics of the whole network, and (names that end in _again) with those that training images give after it.
+the one of the lowest validation loss is that of the networks from which blocks are taken. Batch normalisation's statistics are
+estimated anew from the training images after each epoch (`lab.normalisation`), since running averages lag behind, more so in
+deeper networks; with stochastic depth they stay running averages. Each deletion is measured twice: with the statistics of the
+whole network, and (names that end in _again) with those that training images give after it.
 
 Metrics, on the test images. drops: the accuracy that each block's deletion costs, in the order of depth. A block costs little
 where the upper end of its cost's one-sided 95 % interval, over the paired outcomes of the images, lies below `negligible`, which
@@ -32,7 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnetbook.lab import fitting, measuring
+from resnetbook.lab import fitting, measuring, normalisation
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
 from resnetbook.principle.paths import lesion
@@ -158,10 +160,25 @@ def deletions(settings: Settings, model: Any, data: ImageSet) -> dict[str, Any]:
     return {**found, "outcomes": outcomes}
 
 
+def at_random(arm: str) -> bool:
+    """Return whether an arm leaves out layers at random, so that estimating its statistics would draw numbers."""
+    return arm.startswith("stochastic")
+
+
+def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, float]:
+    """Return what may choose an arm's rate, with the statistics that `run` reads."""
+    if at_random(arm):
+        return fitting.score(settings, partial(network, settings, arm), seed, context)
+    return normalisation.score(network, settings, arm, seed, context)
+
+
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network, measure it, and take blocks out."""
     data = fitting.images_of(settings, seed)
-    model, measured = fitting.fit_and_measure(settings, partial(network, settings, arm), seed, context)
+    looking = () if at_random(arm) else (normalisation.fresh(settings, data),)
+    model, measured = fitting.fit_and_measure(
+        settings, partial(network, settings, arm), seed, context, every=looking
+    )
     cut = deletions(settings, model, data)
     device = next(model.parameters()).device
     return {
@@ -178,6 +195,7 @@ EXPERIMENT = fitting.experiment(
     claims=("C19", "C27"),
     network=network,
     run=run,
+    score=score,
     arms=arms,
     scales={
         "live": Settings(

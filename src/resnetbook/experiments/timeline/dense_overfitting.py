@@ -8,7 +8,8 @@ another name, and a network that fits less has a smaller gap. So two things deci
 loss. `fit_loss`, the test loss at equal training loss: where the training loss (eval mode, after each epoch) first comes to
 `fit_share` of what guessing costs, each test image's loss is read on the straight line between the two epochs around it; a lower
 one means that the same fit has been bought with less of what does not carry over. Where that is not reached it is read at the
-end, and `fit_loss_reached` is 0. And the test accuracy at the end, after training far beyond that point.
+end, and `fit_loss_reached` is 0. Statistics of batch normalisation are estimated anew from the training images after each epoch
+(`lab.normalisation`): over epochs of five steps running averages lag, and not alike in networks of different depth. And the test accuracy at the end, after training far beyond that point.
 Beside them, deciding nothing: gap, train_loss, test_loss, and `rise`, the validation loss at the end over its lowest.
 A second set, `--set data=pneumoniamnist`: 200 chest X-rays at 14 px.
 """
@@ -24,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnetbook.lab import fitting, measuring, targets
+from resnetbook.lab import fitting, measuring, normalisation, targets
 from resnetbook.lab.data import ImageSet, Part
 from resnetbook.lab.running import Context
 from resnetbook.timeline.densenet import CifarDenseNet
@@ -98,8 +99,9 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     """Train one network on few images and measure it."""
     settings = with_images(settings, arm)
     data = fitting.images_of(settings, seed)
+    looking = (normalisation.fresh(settings, data), EachLoss(data.test))
     model, rows = fitting.fit(
-        settings, partial(network, settings, arm), data, seed, context, callbacks=(EachLoss(data.test),)
+        settings, partial(network, settings, arm), data, seed, context, callbacks=looking
     )
     losses, reached = at_equal_fit(rows, settings.fit_share * targets.guess(data.train.labels))
     found = {**fitting.trained_metrics(settings, rows), **fitting.tested_metrics(model, data, context.device)}
@@ -118,8 +120,7 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, float]:
     """Return what chooses an arm's rate."""
-    settings = with_images(settings, arm)
-    return fitting.score(settings, partial(network, settings, arm), seed, context)
+    return normalisation.score(network, with_images(settings, arm), arm, seed, context)
 
 
 EXPERIMENT = fitting.experiment(

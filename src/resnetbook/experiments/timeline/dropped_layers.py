@@ -12,6 +12,8 @@ to a validation accuracy is counted in steps of that network: relative_time = ep
 the epochs trained; relative_time_reached says whether the target was met.
 C26 reads the training loss at the end in eval mode, all blocks in place. Beside it, of the network that C24 reads:
 loss_in_eval_mode, and loss_in_training_mode with blocks missing and the batch's statistics, which is no measure of harm.
+Eval mode uses running averages of the thinned networks, as the paper does: those of a block lag more the oftener it is missing,
+so that early in a training the time to an accuracy is longer for survival .5, if anything.
 
 Sets: digits, and chest X-rays (PneumoniaMNIST at 14 px), 300 training images of either.
 """

@@ -8,7 +8,8 @@ and first weights of all these, images, order of batches, steps, warm-up, schedu
 the same stages with wider branches in the place of the 1x1 convolution that leads back to x: parameters equal within 5 %,
 as Inception-v4 stands beside Inception-ResNet-v2; its shapes are others, so that first weights are not shared.
 Speed: `epochs_to_loss`, until the training loss in eval mode is `target_share` of what guessing by the classes' shares costs,
-restricted to the epochs trained.
+restricted to the epochs trained. Statistics of batch normalisation are estimated anew after each epoch (`lab.normalisation`): running
+averages lag behind the weights, and a loss that rises for that says nothing of stability.
 Accuracy: on test images at the end. Stability: `largest_rise`, how many times as large as the lowest before it the training
 loss (eval mode, after each epoch) ever becomes, 1 where it never rises; a loss above that of guessing counts
 as that one, since there is no more to lose. It is read at the rate with the lowest training loss, so that a network
@@ -26,7 +27,7 @@ from typing import Any
 
 from torch import nn
 
-from resnetbook.lab import fitting, targets
+from resnetbook.lab import fitting, normalisation, targets
 from resnetbook.lab.data import ImageSet, Part
 from resnetbook.lab.running import Context
 from resnetbook.timeline._branches import Branches, Conv
@@ -94,8 +95,11 @@ def largest_rise(losses: Sequence[float], part: Part) -> float:
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network, measure it, and find how far its loss ever rose."""
-    _, found = fitting.fit_and_measure(settings, partial(network, settings, arm), seed, context)
-    part, losses = fitting.images_of(settings, seed).train, found["train_curve"]
+    data = fitting.images_of(settings, seed)
+    looking = normalisation.fresh(settings, data)
+    build = partial(network, settings, arm)
+    _, found = fitting.fit_and_measure(settings, build, seed, context, every=(looking,))
+    part, losses = data.train, found["train_curve"]
     soon = targets.epochs_to_loss(losses, part.labels, settings.target_share)
     return {**found, **soon, "largest_rise": largest_rise(losses, part)}
 
@@ -106,6 +110,7 @@ EXPERIMENT = fitting.experiment(
     claims=("C36",),
     network=network,
     run=run,
+    score=partial(normalisation.score, network),
     arms=arms,
     scales={
         "live": Settings(train_size=200, epochs=2, blocks=1, scales=(0.3,), rates=(0.05,)),

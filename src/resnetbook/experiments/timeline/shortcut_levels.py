@@ -8,7 +8,8 @@ share, images, order of batches, epochs, warm-up, grid of learning rates; each a
 what is read on training images, the one with the lowest validation loss for test images. RoR has three
 projections more, those of its outer shortcuts (`parameters`); no other shortcut has any.
 "Optimisation" is read in two ways: the training loss at the end, in eval mode on the whole training set, and the epochs until it is
-`target_share` of what a guess by class frequencies costs (`lab.targets`). "Help" may also mean test accuracy. Losses and epochs are
+`target_share` of what a guess by class frequencies costs (`lab.targets`), in both with batch normalisation's statistics estimated
+anew after each epoch (`lab.normalisation`); the pair with stochastic depth keeps its running averages. "Help" may also mean test accuracy. Losses and epochs are
 compared as ratios, so that one seed that hardly learns weighs as its logarithm does.
 On digits, and on chest X-rays (`--set data=pneumoniamnist`).
 """
@@ -22,7 +23,7 @@ from typing import Any
 
 from torch import nn
 
-from resnetbook.lab import fitting, targets
+from resnetbook.lab import fitting, normalisation, targets
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
 from resnetbook.timeline.ror import RoR
@@ -57,11 +58,20 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
     )
 
 
+def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, float]:
+    """Return what may choose an arm's rate, with the statistics that `run` reads."""
+    if arm.endswith("-sd"):  # estimating would draw which blocks are missing
+        return fitting.score(settings, partial(network, settings, arm), seed, context)
+    return normalisation.score(network, settings, arm, seed, context)
+
+
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network and measure it."""
-    _, found = fitting.fit_and_measure(settings, partial(network, settings, arm), seed, context)
-    labels = fitting.images_of(settings, seed).train.labels
-    return found | targets.epochs_to_loss(found["train_curve"], labels, settings.target_share)
+    data = fitting.images_of(settings, seed)
+    looking = () if arm.endswith("-sd") else (normalisation.fresh(settings, data),)
+    build = partial(network, settings, arm)
+    _, found = fitting.fit_and_measure(settings, build, seed, context, every=looking)
+    return found | targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
 
 
 EXPERIMENT = fitting.experiment(
@@ -71,6 +81,7 @@ EXPERIMENT = fitting.experiment(
     network=network,
     arms=arms,
     run=run,
+    score=score,
     scales={
         "live": Settings(depth=14, epochs=2, rates=(0.05,)),
         "quick": Settings(),

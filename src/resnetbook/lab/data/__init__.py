@@ -41,6 +41,7 @@ from resnetbook.lab.data.sets import (
     PartedSet,
     SegmentationPart,
     draw,
+    drawn_from,
     image_hashes,
     shared,
     standardise,
@@ -137,14 +138,13 @@ def load(
             )
     check_size(size)
     given = options if size is None else {"size": size, **options}
-    data = _LOADERS[name](**given)
-    if train_size is not None:
-        how = "seed" if data.task != "multi-label" else "all alike, seed"
-        data = replace(
-            data,
-            train=draw(data.train, train_size, seed=seed),
-            split=f"{data.split}; {train_size} of the training images drawn with {how} {seed}",
-        )
+    if name in facts():  # some are too large to be drawn from after they were decoded
+        data = medmnist(name, train_size=train_size, seed=seed, **given)
+    else:
+        data = _LOADERS[name](**given)
+        if train_size is not None:
+            train = draw(data.train, train_size, seed=seed)
+            data = replace(data, train=train, split=drawn_from(data.split, data.task, train_size, seed))
     return standardise(data) if normalise else data
 
 

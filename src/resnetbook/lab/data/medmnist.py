@@ -7,6 +7,9 @@ published can only be resampled, so to ask for one is to ask for that, and the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,7 +18,7 @@ from resnetbook.lab.data.cards import card
 from resnetbook.lab.data.files import DataMissing, checksum, find, located
 from resnetbook.lab.data.medmnist_facts import Facts, facts
 from resnetbook.lab.data.resampling import check_size, resized, resized_volumes, said
-from resnetbook.lab.data.sets import ImageSet, Part, image_hashes
+from resnetbook.lab.data.sets import ImageSet, Part, chosen, drawn_from, image_hashes
 
 PARTS = ("train", "val", "test")
 # Sets whose volumes are shapes and nothing else: a voxel is inside or outside.
@@ -23,7 +26,13 @@ SHAPES = ("adrenalmnist3d",)
 
 
 def medmnist(
-    name: str, *, size: int | None = None, resample: bool = False, deduplicate: bool | None = None
+    name: str,
+    *,
+    size: int | None = None,
+    resample: bool = False,
+    deduplicate: bool | None = None,
+    train_size: int | None = None,
+    seed: int = 0,
 ) -> ImageSet:
     """Load one set of MedMNIST in its official split, values in [0, 1].
 
@@ -36,9 +45,11 @@ def medmnist(
             next larger file that is here, else from the largest.
         resample: where the file of `size` is not here, resample another size that is; also allows other sizes for volumes.
         deduplicate: leave out training images that stand in another part too; None does so for PneumoniaMNIST alone.
+        train_size, seed: draw that many training images before they become floating-point numbers, which take four times
+            the memory; None keeps all.
 
     Raises:
-        ValueError: no such set, or a size that volumes do not have.
+        ValueError: no such set, a size that volumes do not have, or too large a `train_size`.
         DataMissing: the file of that size is not here, or not as published; the message names the sizes that are.
     """
     if name not in facts():
@@ -53,17 +64,27 @@ def medmnist(
         )
     source = _source(entry, wanted, resample)
     stem = entry.stem(source)
+    parts, numbers = [], []
     with np.load(find(stem) / f"{stem}.npz") as archive:
-        raw = {part: (archive[f"{part}_images"], archive[f"{part}_labels"]) for part in PARTS}
-    split = entry.split
-    if deduplicate or (deduplicate is None and name == "pneumoniamnist"):
-        split += _deduplicate(raw)
-    parts = []
-    for key in PARTS:
-        images, labels = raw.pop(key)
-        parts.append(Part(_scaled(images, entry, wanted), _labels(labels, entry)))
+        split = entry.split
+        kept: Any = slice(None)
+        if deduplicate or (deduplicate is None and name == "pneumoniamnist"):
+            kept, words = _unshared(archive)
+            split += words
+        for key in PARTS:
+            images, labels = archive[f"{key}_images"], _labels(archive[f"{key}_labels"], entry)
+            if key == "train":
+                images, labels = images[kept], labels[kept]
+            numbers.append(len(labels))
+            if key == "train" and train_size is not None:
+                drawn = chosen(labels, train_size, seed=seed)
+                images, labels = images[drawn], labels[drawn]
+            parts.append(Part(_scaled(images, entry, wanted), labels))
+    split = f"{' / '.join(map(str, numbers))} {entry.unit}, {split}"
+    split = said(split, source, wanted, of=f"{stem}.npz", dimensions=entry.dimensions)
+    if train_size is not None:
+        split = drawn_from(split, entry.task, train_size, seed)
     train, validation, test = parts
-    counts = " / ".join(str(len(part)) for part in parts)
     known = card(stem)
     return ImageSet(
         stem,
@@ -72,9 +93,7 @@ def medmnist(
         test,
         entry.classes,
         checksum(stem),
-        said(
-            f"{counts} {entry.unit}, {split}", source, wanted, of=f"{stem}.npz", dimensions=entry.dimensions
-        ),
+        split,
         known.licence,
         known.attribution,
         task=entry.task,
@@ -110,15 +129,14 @@ def _source(entry: Facts, wanted: int, resample: bool) -> int:
     return best
 
 
-def _deduplicate(raw: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
-    """Take out of training what stands in another part too; return what to say of it."""
-    validation, test = (set(image_hashes(raw[part][0])) for part in ("val", "test"))
-    hashes = image_hashes(raw["train"][0])
+def _unshared(archive: Mapping[str, np.ndarray]) -> tuple[np.ndarray, str]:
+    """Which training samples stand in no other part, (N,) bool, and what to say of the others."""
+    validation, test = (set(image_hashes(archive[f"{part}_images"])) for part in ("val", "test"))
+    hashes = image_hashes(archive["train_images"])
     held_out = validation | test
-    keep = np.array([value not in held_out for value in hashes])
+    kept = np.array([value not in held_out for value in hashes])
     where = "validation or test" if test & set(hashes) else "validation"
-    raw["train"] = (raw["train"][0][keep], raw["train"][1][keep])
-    return f", without {int((~keep).sum())} training images that also stand in {where}"
+    return kept, f", without {int((~kept).sum())} training images that also stand in {where}"
 
 
 def _scaled(images: np.ndarray, entry: Facts, size: int) -> Tensor:

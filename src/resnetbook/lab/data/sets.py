@@ -145,22 +145,33 @@ def stratified(labels: np.ndarray, sizes: Sequence[int], *, seed: int = 0) -> tu
     return tuple(parts)
 
 
-def draw(part: Part, size: int | None, *, seed: int = 0) -> Part:
-    """A subset of `size` samples of a part, or the part itself when `size` is None.
+def chosen(labels: Tensor, size: int, *, seed: int = 0) -> np.ndarray:
+    """Indices of a subset of `size` samples, stratified by class; where a sample has several labels, all are drawn alike.
 
-    It is stratified by class; where a sample has several labels, all are drawn alike.
+    Raises:
+        ValueError: `size` is below 1 or above the number of labels.
+    """
+    if not 1 <= size <= len(labels):
+        raise ValueError(f"train_size={size}: expected 1 to {len(labels)}")
+    if labels.ndim > 1:
+        return np.random.default_rng(seed).permutation(len(labels))[:size]
+    (indices,) = stratified(labels.numpy(), (size,), seed=seed)
+    return indices
+
+
+def draw(part: Part, size: int | None, *, seed: int = 0) -> Part:
+    """A subset of `size` samples of a part (see `chosen`), or the part itself when `size` is None.
 
     Raises:
         ValueError: `size` is below 1 or above the part's length.
     """
-    if size is None:
-        return part
-    if not 1 <= size <= len(part):
-        raise ValueError(f"train_size={size}: expected 1 to {len(part)}")
-    if part.labels.ndim > 1:
-        return part.subset(np.random.default_rng(seed).permutation(len(part))[:size])
-    (chosen,) = stratified(part.labels.numpy(), (size,), seed=seed)
-    return part.subset(chosen)
+    return part if size is None else part.subset(chosen(part.labels, size, seed=seed))
+
+
+def drawn_from(split: str, task: str, size: int, seed: int) -> str:
+    """`split`, and that training samples were drawn."""
+    how = "all alike, seed" if task == "multi-label" else "seed"
+    return f"{split}; {size} of the training images drawn with {how} {seed}"
 
 
 def image_hashes(images: Tensor | np.ndarray) -> list[str]:
