@@ -12,7 +12,7 @@ larger set inside the groups (ranks within a group, its mean taken out): best an
 of them says little more than which group a cell is in. beyond_size, the same with the numbers of parameters held fixed (partial).
 Beside them, deciding nothing: transfer_correlation, repeat_correlation (with the second training on the small set) and
 size_correlation, over all that are trained again; repeat_advantage, on the small set.
-A second pair of sets, `--set data=mednist_small`: 120 pictures of six kinds at 8 px, then 800 chest X-rays at 10 px.
+A second pair of sets, `--set data=mednist_small`: 120 pictures of six kinds at 8 px, then 600 chest X-rays at 10 px.
 """
 
 from __future__ import annotations
@@ -243,8 +243,8 @@ EXPERIMENT = Experiment(
     variants={
         "quick": (
             Settings(
-                data="mednist_small", size=8, train_size=120, epochs=12, target_data="pneumoniamnist",
-                target_size=10, target_train_size=800, target_test_size=0,
+                data="mednist_small", size=8, train_size=120, epochs=8, target_data="pneumoniamnist",
+                target_size=10, target_train_size=600, target_test_size=0,
             ),
         )
     },
