@@ -113,7 +113,7 @@ def _defined(sources: Sequence[str], exercise: Exercise) -> set[str]:
 
 
 def _match(master: Master, exercise: Exercise, cells: Sequence[Cell], used: set[int]) -> Found:
-    others = {e.id for e in master.exercises if e.id != exercise.id}
+    others = {e.id: e.names for e in master.exercises if e.id != exercise.id}
     free = [i for i in range(len(cells)) if i not in used]
     given = [cell.source for cell, kind in zip(master.cells, master.kinds, strict=True) if kind != "solution"]
 
@@ -127,7 +127,7 @@ def _match(master: Master, exercise: Exercise, cells: Sequence[Cell], used: set[
             bool(exercise.names & defines)
             and shares[exercise.id] == max(shares.values())
             and (cell.kind == "code" or compiles(cell.source))
-            and cell.grade_id not in others
+            and not (cell.grade_id in others and others[cell.grade_id] & defines)
             and not cell.grader.get("grade")
             and not any(same_code(cell.source, source) for source in given)
         )
