@@ -61,7 +61,7 @@ class Color(enum.IntEnum):
     RED = 1
 
 
-Pair = collections.namedtuple("Pair", "a b")  # noqa: PYI024
+Pair = collections.namedtuple("Pair", "a b")
 EQUAL_OF_OTHER_TYPES = [
     (np.float32(0.1), 0.1),
     (torch.tensor(0.1), 0.1),
