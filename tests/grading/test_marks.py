@@ -98,10 +98,13 @@ def test_what_stands_between_marks_leaves_no_house(
 ) -> None:
     kind, first, begin, end = words
     source = f"{before}{mark('BEGIN', kind, first, begin)}\n{SECRET}\n{mark('END', kind, frame, end)}\nz = 3"
+    text, refused = "", ""
     try:
         text = released(notebook(role, source))
     except MasterError as error:
-        assert "probe" in str(error) or "cell 3" in str(error)
+        refused = str(error)
+    if refused:
+        assert "probe" in refused or "cell 3" in refused
         return
     assert "4711" not in text
     assert not any(holds_mark(line) for line in json.loads(text)["cells"][-1]["source"].splitlines())
@@ -142,7 +145,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("role", GRADER)
 def test_marks_that_do_not_come_in_pairs_are_refused_everywhere(role: str, name: str) -> None:
-    with pytest.raises(MasterError, match="probe|cell 3"):
+    with pytest.raises(MasterError, match=r"probe|cell 3"):
         released(notebook(role, BROKEN[name]))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnetbook.grading.notebook import MAX_BYTES, Unreadable, read
+from resnetbook.grading.notebook import MAX_BYTES, Unreadable, lean, read
 
 CELL = {
     "cell_type": "code",
@@ -117,3 +117,64 @@ def test_any_json_is_read_or_refused(top: Any) -> None:
 def test_the_reason_is_given(data: bytes, words: str) -> None:
     with pytest.raises(Unreadable, match=words):
         read(data)
+
+
+PICTURE = "iVBORw0KGgo" * 1_200_000  # 13 MB
+LARGE: dict[str, Any] = {
+    "outputs": lambda book: book["cells"][0].update(outputs=[{"data": {"image/png": PICTURE}}]),
+    "lines": lambda book: book["cells"][0].update(outputs=[{"text": [']}\\"[{\n'] * 1_500_000}]),
+    "attachments": lambda book: book["cells"][1].update(attachments={"a.png": {"image/png": PICTURE}}),
+    "widgets": lambda book: book["metadata"].update(widgets={"state": {"a": [PICTURE]}}),
+    "text": lambda book: book["cells"].append(
+        {"cell_type": "markdown", "source": [f"<img src='data:image/png;base64,{PICTURE}'>"], "metadata": {}}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_what_is_never_read_counts_for_nothing(name: str) -> None:
+    book = json.loads(json.dumps(BOOK))
+    LARGE[name](book)
+    data = json.dumps(book).encode()
+    assert len(data) > MAX_BYTES
+    notebook = read(data)
+    assert [cell.source for cell in notebook.code] == ["x = 1\ny = 2", "z = 3"]
+    assert len(lean(data)) < 2000
+
+
+def test_a_large_file_that_breaks_off_within_its_outputs_keeps_the_cells_before() -> None:
+    book = json.loads(json.dumps(BOOK))
+    LARGE["outputs"]({"cells": book["cells"][1:]})
+    notebook = read(json.dumps(book).encode()[:11_000_000])
+    assert [cell.source for cell in notebook.cells] == ["x = 1\ny = 2"]
+
+
+def test_sources_of_any_size_are_no_outputs() -> None:
+    book = {**BOOK, "cells": [{**CELL, "source": "#" * (MAX_BYTES // 200)} for _ in range(300)]}
+    with pytest.raises(Unreadable, match="without its outputs and pictures"):
+        read(json.dumps(book).encode())
+
+
+KEYS = st.sampled_from(["outputs", "attachments", "widgets", "source", 'say "outputs": [', "\\", "a"])
+TEXTS = st.one_of(KEYS, st.text('[]{}":,\\ a', max_size=6))
+TREE = st.recursive(
+    st.one_of(TEXTS, st.integers(), st.none()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),
+    max_leaves=12,
+)
+
+
+def without(value: Any) -> Any:
+    """The same on the parsed JSON: lists of outputs, and objects of attachments and widgets, are empty."""
+    if isinstance(value, dict):
+        empty = {"outputs": [], "attachments": {}, "widgets": {}}
+        return {
+            k: empty[k] if k in empty and type(v) is type(empty[k]) else without(v) for k, v in value.items()
+        }
+    return [without(item) for item in value] if isinstance(value, list) else value
+
+
+@given(TREE, st.sampled_from([None, 1]), st.booleans(), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+def test_nothing_else_is_left_out(value: Any, indent: int | None, ascii_only: bool, encoding: str) -> None:
+    data = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode(encoding)
+    assert json.loads(lean(data)) == without(value)

@@ -113,7 +113,7 @@ def _defined(sources: Sequence[str], exercise: Exercise) -> set[str]:
 
 
 def _match(master: Master, exercise: Exercise, cells: Sequence[Cell], used: set[int]) -> Found:
-    others = {e.id for e in master.exercises if e.id != exercise.id}
+    others = {e.id: e.names for e in master.exercises if e.id != exercise.id}
     free = [i for i in range(len(cells)) if i not in used]
     given = [cell.source for cell, kind in zip(master.cells, master.kinds, strict=True) if kind != "solution"]
 
@@ -127,13 +127,19 @@ def _match(master: Master, exercise: Exercise, cells: Sequence[Cell], used: set[
             bool(exercise.names & defines)
             and shares[exercise.id] == max(shares.values())
             and (cell.kind == "code" or compiles(cell.source))
-            and cell.grade_id not in others
+            and not (cell.grade_id in others and others[cell.grade_id] & defines)
             and not cell.grader.get("grade")
             and not any(same_code(cell.source, source) for source in given)
         )
 
+    def another(index: int) -> bool:
+        """It is a copy of this exercise's cell in which another exercise was answered."""
+        defines = names_of(cells[index].source).defines
+        return not exercise.names & defines and any(e.names & defines for e in master.exercises)
+
+    by_id = [i for i in free if cells[i].grade_id == exercise.id]
     ways = {
-        "grader id": [i for i in free if cells[i].grade_id == exercise.id],
+        "grader id": [i for i in by_id if not another(i)] or by_id[:1],
         "cell id": [
             i
             for i in free
@@ -145,7 +151,10 @@ def _match(master: Master, exercise: Exercise, cells: Sequence[Cell], used: set[
     for how, places in ways.items():
         found = _parts(exercise, cells, places, how)
         if found.places:
-            if how != "grader id":
+            if stub is not None:
+                text = f"its own cell was left as it was, the answer was found by its {how}"
+                found.notes.insert(0, f"{exercise.id}: {text}")
+            elif how != "grader id":
                 found.notes.insert(0, f"{exercise.id}: found by its {how}, the grader id was lost")
             return found
         if places and stub is None:

@@ -129,7 +129,7 @@ def claim_card(claim: Claim, links: Links) -> str:
     told = " · ".join(filter(None, (stamps(run[0]), ", ".join(flags))))
     about = f'<p class="rb-note">{inline(told)}</p>' if told else ""
     data: dict[str, list[str]] = {
-        "words": words,
+        "words": [str(word) for word in words],
         "section": [group_of(claim)],
         "scales": [each.scale for each in run if each.comparisons],
         "flags": flags,
