@@ -171,6 +171,8 @@ def test_each_stage_halves_the_map():
         (lambda: CifarResNeXt(11, cardinality=0), "cardinality=0"),
         (lambda: CifarResNeXt(11, base_width=0), "base_width=0"),
         (lambda: CifarResNeXt(11, widths=(4, 8)), "widths=\\(4, 8\\): expected three"),
+        (lambda: CifarResNeXt(11, widths=(0, 4, 8)), "widths=0: expected an integer of 1 or more"),
+        (lambda: CifarResNeXt(11, widths=(4.0, 4, 8)), "widths=4.0"),
         (lambda: CifarResNeXt(11, base_width=1, widths=(8, 4, 2)), "base_width=1: expected 2 or more"),
         (lambda: CifarResNeXt(11, num_classes=0), "num_classes=0"),
         (lambda: ResNeXt((3, 4, 6)), "layers=\\(3, 4, 6\\): expected four"),

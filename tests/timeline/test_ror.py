@@ -249,6 +249,19 @@ def test_evaluation_is_the_mean_over_the_draws(kind, assert_equal):
     assert_equal(0.3 * seen[False] + 0.7 * seen[True], expected)
 
 
+@pytest.mark.parametrize("kind", [RoRBlock, PreRoRBlock])
+def test_a_block_of_which_nothing_is_said_always_survives(kind, assert_equal):
+    """Its F is neither dropped in training nor scaled in evaluation."""
+    torch.manual_seed(9)
+    block, sure = kind(4, 4), kind(4, 4, survival=1.0)
+    sure.load_state_dict(block.state_dict())
+    x = torch.rand(2, 4, 8, 8)
+    for _ in range(8):
+        assert_equal(block.train()(x), sure.train()(x), 0.0)
+        assert not block.dropped
+    assert_equal(block.eval()(x), sure.eval()(x), 0.0)
+
+
 @pytest.mark.parametrize("base", BASES)
 def test_dropped_blocks_get_gradients_of_zero(base):
     torch.manual_seed(7)

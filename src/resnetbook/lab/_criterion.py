@@ -42,17 +42,19 @@ def kind_of(loss: Any) -> Kind:
     return Kind(name, from_torch, takes, keywords.get("ignore_index", getattr(loss, "ignore_index", -100)))
 
 
-def named(outputs: Any) -> dict[str, Tensor]:
-    """Return a network's outputs by name, by number where they have none; what is no tensor is left out."""
+def named(outputs: Any, prefix: str = "") -> dict[str, Tensor]:
+    """Return the tensors among a network's outputs by name, by number where they have none; "1.0" is one within another."""
     if isinstance(outputs, Tensor):
-        return {"output": outputs}
+        return {prefix or "output": outputs}
+    if hasattr(outputs, "_asdict"):
+        outputs = outputs._asdict()
+    elif isinstance(outputs, tuple | list):
+        outputs = dict(enumerate(outputs))
+    found: dict[str, Tensor] = {}
     if isinstance(outputs, Mapping):
-        pairs = dict(outputs)
-    elif hasattr(outputs, "_asdict"):
-        pairs = outputs._asdict()
-    else:
-        pairs = dict(enumerate(outputs)) if isinstance(outputs, tuple | list) else {}
-    return {str(name): output for name, output in pairs.items() if isinstance(output, Tensor)}
+        for name, output in outputs.items():
+            found |= named(output, f"{prefix}.{name}" if prefix else str(name))
+    return found
 
 
 class Criterion:

@@ -33,8 +33,8 @@ def check_finite(name: str, field: str, values: Tensor) -> None:
     # A sum is quick and needs no memory; where it leaves the range of numbers, each value is looked at.
     if not values.is_floating_point() or bool(values.sum().isfinite()):
         return
-    bad = torch.cat([~chunk.isfinite().flatten(1).all(1) for chunk in values.flatten(1).split(512)] if values.ndim > 1
-                    else [~values.isfinite()])  # fmt: skip
+    rows = values.reshape(len(values), -1).split(512)
+    bad = torch.cat([~chunk.isfinite().all(1) for chunk in rows])
     if bool(bad.any()):
         first, count = int(bad.nonzero()[0]), int(bad.sum())
         raise ValueError(

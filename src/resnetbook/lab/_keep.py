@@ -66,6 +66,9 @@ def trial(model: nn.Module, *, training: bool, seed: int = 0) -> Iterator[nn.Mod
     # What a hook has computed (the older weight normalisation) cannot be copied as a node of the graph.
     computed = [value for module in plain for value in vars(module).values() if isinstance(value, Tensor)]
     memo |= {id(value): value.detach().clone() for value in computed}
+    shapeless = [buffer for buffer in model.buffers() if isinstance(buffer, UninitializedBuffer)]
+    empty: Any = UninitializedBuffer
+    memo |= {id(buffer): empty(False, buffer.device, buffer.dtype) for buffer in shapeless}
     lent = copy.deepcopy(model, memo)
     lent = getattr(
         lent, "_orig_mod", lent

@@ -228,9 +228,11 @@ def evaluate(
     unless `loss` takes them all.
 
     Raises:
-        ValueError: images and labels do not fit together, or do not suit the model or the loss.
+        ValueError: images and labels do not fit together, or do not suit the model or the loss; a batch size below 1.
     """
     _inputs.check("part", part)
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: expected 1 or more")
     target = _device(device)
     with _keep.modes_and_device(model):
         return _evaluate(model.to(target), Measure(loss, model, "part", part), target, batch_size)
