@@ -61,7 +61,7 @@ class Color(enum.IntEnum):
     RED = 1
 
 
-Pair = collections.namedtuple("Pair", "a b")  # noqa: PYI024
+Pair = collections.namedtuple("Pair", "a b")
 EQUAL_OF_OTHER_TYPES = [
     (np.float32(0.1), 0.1),
     (torch.tensor(0.1), 0.1),
@@ -116,7 +116,9 @@ for impostor in (Yes, Disguised):
 
 
 @pytest.mark.parametrize(
-    "value", [Yes(), YesNumber(9), YesList(), Disguised(), Borrowed(), [Yes(), Yes()]], ids=lambda v: type(v).__name__
+    "value",
+    [Yes(), YesNumber(9), YesList(), Disguised(), Borrowed(), [Yes(), Yes()]],
+    ids=lambda v: type(v).__name__,
 )
 @pytest.mark.parametrize("right", [4, "a", [1, 2], {"a": 1}, None, True])
 def test_an_object_that_equals_everything_does_not_stand(value: Any, right: Any) -> None:
@@ -138,7 +140,9 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.messages: list[Any] = []
-        monkeypatch.setattr(_kernel, "publish", lambda data: self.messages.append(json.loads(json.dumps(data))))
+        monkeypatch.setattr(
+            _kernel, "publish", lambda data: self.messages.append(json.loads(json.dumps(data)))
+        )
 
     def run(self, source: str, **space: Any) -> tuple[bool, Any]:
         check = sent(source, "token", plain=True)

@@ -90,7 +90,9 @@ def released(raw: dict[str, Any]) -> str:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(sorted(GRADER)), MARKS, st.sampled_from(FRAMES), st.sampled_from(["", "y = 2\n", "\n"]))
+@given(
+    st.sampled_from(sorted(GRADER)), MARKS, st.sampled_from(FRAMES), st.sampled_from(["", "y = 2\n", "\n"])
+)
 def test_what_stands_between_marks_leaves_no_house(
     role: str, words: tuple[str, str, str, str], frame: str, before: str
 ) -> None:
@@ -163,7 +165,9 @@ def test_a_mark_in_metadata_is_found() -> None:
 
 
 def test_a_picture_that_only_the_model_answer_shows_goes_with_it() -> None:
-    raw = notebook("words", "See ![a](attachment:kept.png)\n# BEGIN SOLUTION\n![b](attachment:model.png)\n# END SOLUTION")
+    raw = notebook(
+        "words", "See ![a](attachment:kept.png)\n# BEGIN SOLUTION\n![b](attachment:model.png)\n# END SOLUTION"
+    )
     raw["cells"][2]["attachments"] = {"kept.png": {"image/png": "aaaa"}, "model.png": {"image/png": "4711"}}
     text = released(raw)
     assert "kept.png" in text
@@ -189,5 +193,8 @@ def test_prose_is_no_mark(line: str) -> None:
 
 def test_a_stub_is_indented_as_what_it_replaces() -> None:
     source = "def f():\n# BEGIN SOLUTION\n    return 1\n# END SOLUTION\nclass C:\n\tdef g(self):\n\t\t## BEGIN SOLUTION\n\t\tpass\n\t\t## END SOLUTION"
-    assert stub_of(source) == "def f():\n    ...  # your answer\nclass C:\n\tdef g(self):\n\t\t...  # your answer"
+    assert (
+        stub_of(source)
+        == "def f():\n    ...  # your answer\nclass C:\n\tdef g(self):\n\t\t...  # your answer"
+    )
     assert cut("a\n# BEGIN HIDDEN TESTS\nb\n# END HIDDEN TESTS\nc", HIDDEN) == "a\nc"

@@ -114,12 +114,17 @@ def rows(released: tuple[Path, Released, dict[str, Any]]) -> dict[str, Row]:
     submissions = {
         "right": RIGHT,
         "wrong": {**RIGHT, "squares": "def squares(n):\n    return [1, 5]"},
-        "second_alone": {"total": "def total(n):\n    return n * (n + 1) * (2 * n + 1) / 6", "words": "only this"},
+        "second_alone": {
+            "total": "def total(n):\n    return n * (n + 1) * (2 * n + 1) / 6",
+            "words": "only this",
+        },
         "nothing": {},
         **{name: {"squares": source} for name, source in HOSTILE.items()},
     }
     for name, answers in submissions.items():
-        answers = {"total": "total = total", "limit": "limit = limit", **answers} if name in HOSTILE else answers
+        answers = (
+            {"total": "total = total", "limit": "limit = limit", **answers} if name in HOSTILE else answers
+        )
         (folder / f"{name}.ipynb").write_text(json.dumps(handed_in(notebook, answers)))
     return {row.student: row for row in grading.grade(master, [folder], master.parent / "out", workers=2)}
 
@@ -130,10 +135,20 @@ def test_an_ordinary_notebook_is_released_with_all_its_points(released: Any) -> 
     sources = ["".join(item["source"]) for item in notebook["cells"]]
     assert len(sources) == len(CELLS)
     text = json.dumps(notebook)
-    for secret in ("range(1, n", "== 49", "sum(squares", "42\\n", "model answer", "model code", "base case", "BEGIN"):
+    for secret in (
+        "range(1, n",
+        "== 49",
+        "sum(squares",
+        "42\\n",
+        "model answer",
+        "model code",
+        "base case",
+        "BEGIN",
+    ):
         assert secret not in text, secret
     assert "assert squares(2) == [1, 4]" in sources[4]
-    assert sources[2].startswith("%%time\ndef squares(n):") and "...  # your answer" in sources[2]
+    assert sources[2].startswith("%%time\ndef squares(n):")
+    assert "...  # your answer" in sources[2]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +180,10 @@ def test_they_are_errors_where_the_rules_are_strict(released: Any) -> None:
     [
         ("right", {"squares": 3, "total": 4, "limit": 2}),
         ("wrong", {"squares": 0, "total": 0, "limit": 2}),
-        ("second_alone", {"squares": 0, "total": 1, "limit": 0}),  # assert_equal comes from a check that is not run
+        (
+            "second_alone",
+            {"squares": 0, "total": 1, "limit": 0},
+        ),  # assert_equal comes from a check that is not run
         ("nothing", {"squares": 0, "total": 0, "limit": 0}),
     ],
 )
@@ -230,4 +248,5 @@ def test_a_check_belongs_to_the_answers_that_it_uses(released: Any) -> None:
     }
     assert next(c for c in book.checks if c.id == "total-b").needs == ("squares", "total")
     assert book.preludes.keys() == {4}
-    assert "assert squares" not in book.preludes[4] and "assert_equal" in book.preludes[4]
+    assert "assert squares" not in book.preludes[4]
+    assert "assert_equal" in book.preludes[4]

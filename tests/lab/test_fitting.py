@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from resnetbook.lab import fitting
+from resnetbook.lab import fitting, training
 from resnetbook.lab.data import load, redrawn
 from resnetbook.lab.running.experiment import Context
 
@@ -159,3 +159,20 @@ def test_the_default_job_trains_the_network_of_its_arm(context):
     assert found.run(SETTINGS, "a", 0, context)["parameters"] == 8 * 9 + 8 + 16 + 288 * 10 + 10
     assert set(found.score(SETTINGS, "a", 1, context)) == set(fitting.READS)
     assert made == [("a", 100)] * 2
+
+
+def test_training_settings_are_passed_on(monkeypatch):
+    asked = []
+
+    def fit(model, *parts, settings, **_):
+        asked.append(settings)
+        return training.History()
+
+    monkeypatch.setattr(training, "fit", fit)
+    settings = fitting.Fitting(epochs=7, batch_size=9, warmup_epochs=2)
+    fitting.train(
+        nn.Linear(1, 1), load("digits"), settings, rate=0.25, seed=4, schedule="constant", device="cpu"
+    )
+    (found,) = asked
+    assert (found.epochs, found.learning_rate, found.batch_size, found.seed) == (7, 0.25, 9, 4)
+    assert (found.warmup_epochs, found.schedule, found.device) == (2, "constant", "cpu")

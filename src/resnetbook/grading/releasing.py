@@ -287,7 +287,9 @@ def _stub_trouble(book: Master, found: Found) -> list[Remark]:
         elif cell["kind"] == "public" and UNANSWERED not in cell.get("printed", ""):
             said.append(f"a public check does not print {UNANSWERED!r} when there is no answer")
     for error, names in ends.items():
-        said.append(f"{', '.join(names)} of the student's notebook {'ends' if len(names) == 1 else 'end'} in {error}")
+        said.append(
+            f"{', '.join(names)} of the student's notebook {'ends' if len(names) == 1 else 'end'} in {error}"
+        )
     return [("", text) for text in said]
 
 

@@ -10,9 +10,10 @@ from resnetbook.experiments.principle import degradation
 from resnetbook.lab import fitting
 from resnetbook.lab.data import load
 from resnetbook.lab.running import Context
-from tests.experiments.principle.tiny_e2 import TINY
 
-SETTINGS = dataclasses.replace(degradation.EXPERIMENT.scales["live"], **TINY["degradation"])
+SETTINGS = dataclasses.replace(
+    degradation.EXPERIMENT.scales["live"], depths=(8,), widths=(2, 4, 8), epochs=2, batch_size=250
+)
 KNOWN = degradation.EXPERIMENT.variants["quick"]
 
 

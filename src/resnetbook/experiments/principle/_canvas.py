@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from resnetbook.lab import fitting, measuring
-from resnetbook.lab.data import ImageSet, Part, load, place_on_black, redrawn
+from resnetbook.lab.data import ImageSet, Part, load, on_canvas, redrawn
 from resnetbook.lab.running import Context, Experiment
 
 Change = Callable[[Tensor], Tensor]
@@ -31,7 +31,7 @@ class Settings(fitting.Fitting):
 def _placed(name: str, picture: int, canvas: int) -> ImageSet:
     data = load(name, size=picture, normalise=False)
     train, validation, test = (
-        Part(place_on_black(part.images, None, canvas), part.labels) for part in data.parts.values()
+        Part(on_canvas(part.images, None, canvas), part.labels) for part in data.parts.values()
     )
     return replace(data, train=train, validation=validation, test=test)
 

@@ -12,7 +12,7 @@ larger set inside the groups (ranks within a group, its mean taken out): best an
 of them says little more than which group a cell is in. beyond_size, the same with the numbers of parameters held fixed (partial).
 Beside them, deciding nothing: transfer_correlation, repeat_correlation (with the second training on the small set) and
 size_correlation, over all that are trained again; repeat_advantage, on the small set.
-A second pair of sets, `--set data=mednist_small`: 120 pictures of six kinds at 8 px, then 800 chest X-rays at 10 px.
+A second pair of sets, `--set data=mednist_small`: 120 pictures of six kinds at 8 px, then 600 chest X-rays at 10 px.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ class Settings:
     size: int = 0
     train_size: int = 300
     validation_size: int = 0  # most validation images that are used; 0: all
-    epochs: int = 6
+    epochs: int = 5
     batch_size: int = 64
     target_data: str = "cifar10_jpeg"
     target_size: int = 8
-    target_train_size: int = 1200
+    target_train_size: int = 1000
     target_validation_size: int = 500
-    target_test_size: int = 4000
+    target_test_size: int = 2000
     target_epochs: int = 6
     target_batch_size: int = 128
-    cells: int = 20
+    cells: int = 16
     extremes: int = 4  # how many of the best, of the worst and of the rest are trained again
     blocks: int = 3
     repeats: int = 1
@@ -243,8 +243,8 @@ EXPERIMENT = Experiment(
     variants={
         "quick": (
             Settings(
-                data="mednist_small", size=8, train_size=120, epochs=12, target_data="pneumoniamnist",
-                target_size=10, target_train_size=800, target_test_size=0,
+                data="mednist_small", size=8, train_size=120, epochs=8, target_data="pneumoniamnist",
+                target_size=10, target_train_size=600, target_test_size=0,
             ),
         )
     },

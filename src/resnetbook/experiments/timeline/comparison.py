@@ -3,30 +3,34 @@
 Design: every family in a form with six units or so, small enough for a CPU, and a plain network as control. Two budgets:
 "parameters" and "multiplications", each equal within 5 % of the middle, at the size, channels and classes of each set. Most
 families have one form that meets both; DenseNet and NASNet-A do not and have one for each. Equal: images, order of batches,
-epochs, schedule; each arm takes its best of three learning rates, chosen on validation loss with an extra seed.
+epochs, schedule; each arm has its own learning rates, of the lowest training loss for what is read on training images and of
+the lowest validation loss for what is read on test images.
 LeNet-5, AlexNet and GoogLeNet are left out: their shapes are made for one size of image.
 
 Beside what every training records (accuracy, loss, epochs to a target): test_auc where there are two classes;
 multiplications of one image; memory: bytes kept for the backward pass of a training batch, for each image; seconds_per_step:
 processor time of a training step with one thread; seconds_over_resnet: that over ResNet's, measured in turn in the same job.
 
-Records beside the one on PneumoniaMNIST (1,000 chest X-rays at 16 px): `--set data=wbc` (176 white blood cells at 32 px,
-smaller batches) and `--set data=digits` (8 px).
+Records beside the one on PneumoniaMNIST (600 chest X-rays at 16 px): `--set data=wbc` (176 white blood cells at 32 px,
+smaller batches) and `--set data=digits` (600 at 8 px).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from resnetbook.lab import fitting, measuring, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.fitting import Fitting
 from resnetbook.lab.measuring import seconds_per_step
-from resnetbook.lab.running import Context, Experiment
+from resnetbook.lab.running import Context
+from resnetbook.principle.counting import count, saved_for_backward
 from resnetbook.timeline import (
     densenet,
     dual_path,
@@ -73,8 +77,8 @@ class Settings(Fitting):
 
     data: str = "pneumoniamnist"
     size: int = 16
-    train_size: int = 1000
-    epochs: int = 8
+    train_size: int = 600
+    epochs: int = 6
     target_accuracy: float = 0.9
     steps: int = 3
 
@@ -92,7 +96,7 @@ def meets(arm: str, budget: str) -> bool:
 def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
     """Build an arm's network."""
     build, form = FORMS[arm]
-    model: nn.Module = build(**form, num_classes=len(data.classes), in_channels=data.train.images.shape[1])
+    model: nn.Module = build(**form, num_classes=len(data.classes), in_channels=data.shape[0])
     return model
 
 
@@ -100,8 +104,6 @@ def area(model: nn.Module, data: ImageSet) -> dict[str, float]:
     """Return test_auc, the area under the ROC curve, where there are two classes."""
     if len(data.classes) != 2:
         return {}
-    from sklearn.metrics import roc_auc_score
-
     scores = measuring.logits(model.eval(), data.test.images)
     # A network that diverged gives no scores: it ranks as chance does.
     scores = (scores[:, 1] - scores[:, 0]).nan_to_num(0.0, 0.0, 0.0)
@@ -110,8 +112,6 @@ def area(model: nn.Module, data: ImageSet) -> dict[str, float]:
 
 def costs(settings: Settings, arm: str, data: ImageSet, context: Context) -> dict[str, float]:
     """Return multiplications, memory and seconds of an arm, and its seconds over ResNet's."""
-    from resnetbook.principle.counting import count, saved_for_backward
-
     model, resnet = network(settings, arm, data), network(settings, "resnet", data)
     batch = data.train.images[: settings.batch_size]
     draws = 8 if arm == "stochastic_depth" else 1  # what it keeps depends on the blocks that are left out
@@ -129,38 +129,30 @@ def costs(settings: Settings, arm: str, data: ImageSet, context: Context) -> dic
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network, and measure it and what it costs."""
-    data = fitting.images_of(settings)
-    model, results = fitting.fit_and_measure(
-        settings, lambda: network(settings, arm, data), data, seed, context
-    )
+    data = fitting.images_of(settings, seed)
+    model, results = fitting.fit_and_measure(settings, partial(network, settings, arm), seed, context)
     return {**results, **area(model, data), **costs(settings, arm, data, context)}
 
 
-def tune(settings: Settings, arm: str, context: Context) -> dict[str, Any]:
-    """Choose the arm's learning rate."""
-    data = fitting.images_of(settings)
-    return fitting.best_rate(settings, lambda: network(settings, arm, data), data, context)
-
-
-EXPERIMENT = Experiment(
-    name="comparison",
-    title="All families of section 3 at two equal budgets",
+EXPERIMENT = fitting.experiment(
+    __name__,
+    "All families of section 3 at two equal budgets",
     claims=(),
+    network=network,
+    run=run,
+    arms=arms,
+    seeds={"live": 2, "quick": 6, "full": 3},  # a table of many arms, which decides nothing
     scales={
         "live": Settings("digits", size=0, train_size=300, epochs=2, rates=(0.05,), target_accuracy=0.5, steps=1),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", size=0, train_size=0, epochs=60, batch_size=128, rates=(0.03, 0.1, 0.3), target_accuracy=0.75
+            "cifar10_jpeg", size=0, train_size=10_000, epochs=10, batch_size=256, rates=(0.05, 0.15, 0.5), target_accuracy=0.55
         ),
     },
     variants={
         "quick": (
-            Settings("wbc", size=32, train_size=0, epochs=12, batch_size=16, target_accuracy=0.8),
-            Settings("digits", size=0, train_size=0, epochs=8, target_accuracy=0.95),
+            Settings("wbc", size=32, train_size=0, epochs=10, batch_size=16, target_accuracy=0.8),
+            Settings("digits", size=0, train_size=600, epochs=6, target_accuracy=0.95),
         ),
     },
-    arms=arms,
-    run=run,
-    tune=tune,
-    data=fitting.describe,
 )  # fmt: skip

@@ -19,8 +19,7 @@ from resnetbook.lab.data.cards import Card, DataFile, attribution, card, cards
 from resnetbook.lab.data.cifar10 import cifar10
 from resnetbook.lab.data.classification import cifar10_jpeg, mednist_small, wbc
 from resnetbook.lab.data.detection import bccd
-from resnetbook.lab.data.digits import digits
-from resnetbook.lab.data.digits import on_canvas as place_on_black
+from resnetbook.lab.data.digits import digits, on_canvas
 from resnetbook.lab.data.files import DataMissing, available, cache_dir, fetch, find
 from resnetbook.lab.data.medmnist import medmnist, sizes_here
 from resnetbook.lab.data.medmnist_facts import facts
@@ -146,22 +145,6 @@ def load(
             train = draw(data.train, train_size, seed=seed)
             data = replace(data, train=train, split=drawn_from(data.split, data.task, train_size, seed))
     return standardise(data) if normalise else data
-
-
-def on_canvas(name: str, *, picture: int, canvas: int) -> ImageSet:
-    """Load a set with each image resized to `picture` pixels in the middle of a black `canvas`, standardised.
-
-    Raises:
-        ValueError: the canvas is smaller than the picture, or the set is unknown.
-    """
-    data = load(name, size=picture, normalise=False)
-
-    def place(part: Part) -> Part:
-        return Part(place_on_black(part.images, None, canvas), part.labels)
-
-    return standardise(
-        replace(data, train=place(data.train), validation=place(data.validation), test=place(data.test))
-    )
 
 
 def _meant(name: str) -> str:
