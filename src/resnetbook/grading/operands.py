@@ -97,7 +97,9 @@ def holds(operator: str, left: Any, right: Any) -> bool:
         if _is_other(left) or _is_other(right):
             return _both_other(left, right)
         return _contains(right, left) if operator == "in" else not _contains(right, left, exactly=True)
-    if operator == "!=" and not (_is_other(left) or _is_other(right)):  # of containers, plain ones do not keep the type
+    if operator == "!=" and not (
+        _is_other(left) or _is_other(right)
+    ):  # of containers, plain ones do not keep the type
         return isinstance(left, list | dict) or not (left == right and type(left) is type(right))
     left, right = _single(left), _single(right)
     if operator == "true":
