@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from resnetbook import grading
+from resnetbook.grading.belonging import stranger
 from resnetbook.grading.master import Check, Master, load
+from resnetbook.grading.notebook import read
 from resnetbook.grading.releasing import student_notebook
 from resnetbook.grading.values import close, encode
 
@@ -142,6 +144,13 @@ def test_the_released_notebook_is_the_masters(book: Master) -> None:
     released = json.loads((book.path.parent / "student.ipynb").read_text())
     assert released == student_notebook(book), "release the assignment again: its master has changed"
     assert not any(check.source in json.dumps(released) for check in book.checks if check.hidden)
+
+
+def test_each_assignment_knows_the_others_notebook(book: Master) -> None:
+    for assignment in ASSIGNMENTS:
+        other = book_of(assignment)
+        notebook = read((other.path.parent / "student.ipynb").read_bytes())
+        assert (stranger(book, notebook) == "") is (other is book)
 
 
 @pytest.mark.slow

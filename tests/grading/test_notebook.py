@@ -122,7 +122,9 @@ def test_the_reason_is_given(data: bytes, words: str) -> None:
 PICTURE = "iVBORw0KGgo" * 1_200_000  # 13 MB
 LARGE: dict[str, Any] = {
     "outputs": lambda book: book["cells"][0].update(outputs=[{"data": {"image/png": PICTURE}}]),
-    "lines": lambda book: book["cells"][0].update(outputs=[{"text": [']}\\"[{\n'] * 1_500_000}]),
+    "lines": lambda book: book["cells"][0].update(
+        outputs=[{"text": [']}\\"[{' + "." * 200 + "\\n"] * 60_000}]
+    ),
     "attachments": lambda book: book["cells"][1].update(attachments={"a.png": {"image/png": PICTURE}}),
     "widgets": lambda book: book["metadata"].update(widgets={"state": {"a": [PICTURE]}}),
     "text": lambda book: book["cells"].append(

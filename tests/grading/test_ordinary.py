@@ -1,5 +1,6 @@
 """An ordinary source notebook of nbgrader: released, graded, attacked. One release and one batch serve all tests."""
 
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from resnetbook import grading
+from resnetbook import cli, grading
+from resnetbook.grading.checks import sent
 from resnetbook.grading.master import MasterError, load, parse
-from resnetbook.grading.releasing import Released
+from resnetbook.grading.notebook import read
+from resnetbook.grading.releasing import Released, student_notebook
 from resnetbook.grading.results import BY_HAND, Row
+from resnetbook.grading.splice import find_answers
 
 
 def cell(kind: str, source: str, name: str = "", **grader: Any) -> dict[str, Any]:
@@ -170,8 +174,9 @@ def test_they_are_errors_where_the_rules_are_strict(released: Any) -> None:
     with pytest.raises(MasterError) as caught:
         grading.release(master, master.parent / "never.ipynb", strict=True)
     assert "squares-a: the check does not end in an expression" in str(caught.value)
-    with pytest.raises(MasterError):
-        grading.grade(master, [master], master.parent / "never", strict=True)
+    for command in (["release", str(master)], ["grade", str(master), str(master)]):
+        assert cli.main([*command, "-o", str(master.parent / "never"), "--strict"]) == 2
+    assert not (master.parent / "never").exists()
     assert not (master.parent / "never.ipynb").exists()
 
 
@@ -211,6 +216,61 @@ def test_what_a_person_marks_stands_apart(rows: dict[str, Row], released: Any) -
     assert "nothing,graded,0,0,0,0,0,,0,21,5" in table
     page = (grading.report(released[0].parent / "out").parent / "feedback" / "right.html").read_text()
     assert "9 of 21 points</strong>, and 12 more are to be marked by hand" in page
+
+
+def without_id(notebook: dict[str, Any], source: str) -> None:
+    """Let the answer in words stand in a cell of its own, without metadata."""
+    notebook["cells"][11] = cell("markdown", source)
+
+
+WRITTEN: dict[str, tuple[Callable[[dict[str, Any]], Any], bool, str]] = {
+    "untouched": (lambda n: None, False, ""),
+    "answered": (lambda n: n["cells"][11].update(source="Mine."), True, ""),
+    "as code": (lambda n: n["cells"][11].update(source="Mine.", cell_type="code"), True, "turned into a code cell"),
+    "raw": (lambda n: n["cells"][11].update(source="Mine.", cell_type="raw"), True, "turned into a raw cell"),
+    "below": (lambda n: n["cells"].insert(12, cell("markdown", "Mine.")), True, "the cell below it was taken"),
+    "blank, code below": (lambda n: n["cells"].insert(12, cell("code", "1 + 1")), False, ""),
+    "split": (
+        lambda n: n["cells"].insert(12, {**n["cells"][11], "source": "Mine."}), True, "",
+    ),
+    "lost": (lambda n: without_id(n, "Mine."), True, "may be among the cells that the student added"),
+    "deleted": (lambda n: n["cells"].pop(11), False, "no cell of the notebook answers it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_an_answer_in_words_is_never_zero_unseen(name: str) -> None:
+    book = parse(json.dumps(source_notebook()).encode(), strict=False)
+    notebook = student_notebook(book)
+    change, answered, words = WRITTEN[name]
+    change(notebook)
+    found = next(a for a in find_answers(book, read(json.dumps(notebook).encode())) if a.exercise == "words")
+    assert found.stub is not answered
+    assert any(words in note for note in found.notes) if words else found.notes == ()
+    assert ("Mine." in found.source) is answered
+
+
+ACCEPTED = (
+    "%matplotlib inline\nassert squares(2)[0] == 1",
+    "%%time\nassert squares(2)",
+    "%%capture out\nassert squares(2)",
+    "files = !ls\nassert squares(2)",
+    "squares?\nassert squares(2)",
+    "assert squares(2)\nawait wait()",
+    "assert squares(2) == [1, (17\n% 13)]",
+    "  assert squares(2)",
+)
+
+
+@pytest.mark.parametrize("source", ACCEPTED)
+@pytest.mark.parametrize("place", [4, 2])
+def test_source_is_read_as_ipython_reads_it(source: str, place: int) -> None:
+    notebook = source_notebook()
+    notebook["cells"][place]["source"] = source
+    book = parse(json.dumps(notebook).encode(), strict=False)
+    compile(
+        sent(book.cells[place].source, "token").source, "check", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    )
 
 
 BREACHES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {

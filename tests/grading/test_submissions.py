@@ -31,7 +31,7 @@ def fill(folder: Path, text: str) -> dict[str, str]:
     expected = {}
     for name, student in {
         "ann.ipynb": "ann", "bob/ps1.IPYNB": "bob", "carl.lee/a/ps1.ipynb": "carl.lee", "dora.ipynb.txt": "dora",
-        "emil/ps1.ipynb.json": "emil", "FAY.IPYNB": "FAY", "gus.pdf": "gus", "hal.py": "hal", "ida.zip": "ida",
+        "emil/ps1.ipynb.json": "emil", "FAY.IPYNB": "FAY", "gus.pdf": "gus", "hal.py": "hal", "ida.zip": "ida", "mark.docx": "mark",
         "jo/ps1 (1).ipynb": "jo",
     }.items():  # fmt: skip
         path = folder / name

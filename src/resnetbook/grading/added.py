@@ -30,7 +30,9 @@ def added_cells(
         parts: by exercise, the parts of its answer.
     """
     taken = {index for own in parts.values() for index in own}
-    known_code = [text for text, cell in zip(master.released, master.cells, strict=True) if cell.kind == "code"]
+    known_code = [
+        text for text, cell in zip(master.released, master.cells, strict=True) if cell.kind == "code"
+    ]
     known_code += [check.source for check in master.checks]
     added = {
         index: cell.source

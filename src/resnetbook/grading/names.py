@@ -18,76 +18,16 @@ _DEFINITION = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)\s*(?::[^=\n
 _BUILTIN = frozenset(dir(builtins)) | {"get_ipython", "display", "In", "Out", "exit", "quit"}
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 # Calls made for what they show or return. Any other call that stands as a statement is taken to change what it is given.
-_READERS = frozenset(
-    [
-        "print",
-        "display",
-        "pprint",
-        "len",
-        "type",
-        "help",
-        "repr",
-        "str",
-        "id",
-        "dir",
-        "vars",
-        "isinstance",
-        "hash",
-        "format",
-        "sorted",
-        "sum",
-        "min",
-        "max",
-        "any",
-        "all",
-        "list",
-        "tuple",
-        "set",
-        "dict",
-        "iter",
-        "items",
-        "keys",
-        "values",
-        "get",
-        "head",
-        "tail",
-        "describe",
-        "info",
-        "show",
-        "plot",
-        "imshow",
-        "hist",
-        "scatter",
-        "mean",
-        "count",
-        "index",
-        "copy",
-        "parameters",
-        "named_parameters",
-        "state_dict",
-        "summary",
-        "tolist",
-        "numpy",
-        "item",
-    ]
-)
-_MUTATORS = frozenset(
-    [
-        "append",
-        "extend",
-        "insert",
-        "add",
-        "update",
-        "setdefault",
-        "pop",
-        "popitem",
-        "remove",
-        "discard",
-        "clear",
-        "sort",
-        "reverse",
-    ]
-)
+_READERS = frozenset((
+    "print", "display", "pprint", "len", "type", "help", "repr", "str", "id", "dir", "vars", "isinstance", "hash", "format",
+    "sorted", "sum", "min", "max", "any", "all", "list", "tuple", "set", "dict", "iter", "items", "keys", "values", "get",
+    "head", "tail", "describe", "info", "show", "plot", "imshow", "hist", "scatter", "mean", "count", "index", "copy",
+    "parameters", "named_parameters", "state_dict", "summary", "tolist", "numpy", "item",
+))  # fmt: skip
+_MUTATORS = frozenset((
+    "append", "extend", "insert", "add", "update", "setdefault", "pop", "popitem", "remove", "discard", "clear", "sort",
+    "reverse",
+))  # fmt: skip
 _COMPREHENSIONS = ("listcomp", "setcomp", "dictcomp", "genexpr")
 _SHOWN = frozenset({"plt", "ax", "axes", "fig", "sns"})
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import ast
-import copy
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnetbook.grading import marks, syntax
+from resnetbook.grading import syntax
 from resnetbook.grading.master import Master, MasterError, Remark, grouped, load, stored_values
 from resnetbook.grading.operands import OTHER
 from resnetbook.grading.run import Found, require_platform, run
+from resnetbook.grading.student import student_notebook
 from resnetbook.grading.values import close
 
 __all__ = ["References", "Released", "examine", "references", "release", "student_notebook"]
@@ -81,76 +81,6 @@ def release(master: str | Path, out: str | Path, *, workers: int = 2, strict: bo
     partial.write_text(json.dumps(student, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(partial, out)
     return Released(out, book.points, len(book.exercises), tuple(warnings), book.by_hand)
-
-
-def student_notebook(book: Master) -> dict[str, Any]:
-    """The JSON of the student's notebook.
-
-    Raises:
-        MasterError: a mark would be in it, wherever it stands.
-    """
-    raw = copy.deepcopy(dict(book.raw))
-    hidden = {check.index for check in book.checks if check.hidden}
-    cells = []
-    for index, item in enumerate(raw["cells"]):
-        if index in hidden:
-            continue
-        if book.released[index] != book.cells[index].source:
-            item["source"] = book.released[index]
-            _drop_attachments(item)
-        if item["cell_type"] == "code":
-            item["source"] = book.released[index]
-            item["outputs"], item["execution_count"] = [], None
-        metadata = item.get("metadata", {})
-        if (
-            book.kinds[index] == "check" and "resnetbook" in metadata
-        ):  # tolerances and hints stay with the author
-            metadata["resnetbook"] = {"exercise": metadata["resnetbook"].get("exercise", "")}
-        if book.cells[index].grader:
-            metadata["nbgrader"].pop("checksum", None)  # it is that of the master's cell
-        cells.append(item)
-    raw["cells"] = cells
-    metadata = raw.setdefault("metadata", {})
-    metadata["resnetbook"] = {"title": book.title, "master": book.digest[:16]}
-    metadata.pop("widgets", None)
-    if problems := list(_marked(raw)):
-        raise MasterError(book.path, problems)
-    return raw
-
-
-def _drop_attachments(item: dict[str, Any]) -> None:
-    """Drop the pictures that only what was cut out showed."""
-    kept = {
-        name: data
-        for name, data in item.pop("attachments", {}).items()
-        if f"attachment:{name}" in item["source"]
-    }
-    if kept:
-        item["attachments"] = kept
-
-
-def _marked(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Look for marks in every text of a notebook that is to leave the house, its metadata too."""
-    for index, item in enumerate(raw["cells"]):
-        name = (item.get("metadata", {}).get("nbgrader") or {}).get("grade_id") or f"cell {index + 1}"
-        if any(map(marks.holds_mark, _texts(item))):
-            yield f"{name} of the student's notebook: a BEGIN or END mark is left in it"
-    if any(map(marks.holds_mark, _texts({**raw, "cells": []}))):
-        yield "the notebook's metadata: a BEGIN or END mark is left in them"
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from _texts(item)
-    elif isinstance(value, list):
-        if value and all(isinstance(item, str) for item in value):
-            yield "".join(value)
-        for item in value:
-            yield from _texts(item)
 
 
 def references(book: Master, *, workers: int = 2) -> References:

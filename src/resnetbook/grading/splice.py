@@ -65,7 +65,9 @@ def find_answers(master: Master, submission: Notebook) -> list[Answer]:
     taken: set[int] = set()
     matches = []
     for exercise in master.exercises:
-        match = _written(exercise, cells) if exercise.written else _match(master, exercise, cells, taken)
+        match = (
+            _written(master, exercise, cells) if exercise.written else _match(master, exercise, cells, taken)
+        )
         taken.update(match.places)
         matches.append(match)
     joined = [_joined(match) for match in matches]
@@ -83,8 +85,8 @@ def _answer(match: Found, order: Sequence[tuple[str, str]]) -> Answer:
     stub = all(not source.strip() or same_code(source, exercise.stub) for source in own)
     extras = [source for kind, source in order if kind == "extra"]
     if exercise.written:
-        text = "\n\n".join(own)
-        stub = not exercise.task and (not text.strip() or text.split() == exercise.stub.split())
+        text = "\n\n".join(match.sources.values())
+        stub = not exercise.task and _words(text) in ("", _words(exercise.stub))
         return Answer(exercise.id, (("solution", text),), match.how, stub, tuple(notes))
     answered_beside = stub and any(exercise.names & names_of(source).defines for source in extras)
     if stub and not answered_beside:
@@ -201,8 +203,15 @@ def _whole(source: str) -> bool:
     return compiles(source) and not first[:1].isspace()
 
 
-def _written(exercise: Exercise, cells: Sequence[Cell]) -> Found:
-    """The cells of an answer in words, whatever they have been turned into."""
+def _written(master: Master, exercise: Exercise, cells: Sequence[Cell]) -> Found:
+    """The cells of an answer in words, whatever they have been turned into.
+
+    Where its own cell is blank or lost, cells of text that the student added may be the answer: a person is to look.
+    """
+    own = {_words(text) for text in master.released}
+    texts = [
+        i for i, cell in enumerate(cells) if cell.kind != "code" and _words(cell.source) not in own | {""}
+    ]
     for how, places in (
         ("grader id", [i for i, cell in enumerate(cells) if cell.grade_id == exercise.id]),
         ("cell id", [i for i, cell in enumerate(cells) if exercise.cell.id and cell.id == exercise.cell.id]),
@@ -213,9 +222,27 @@ def _written(exercise: Exercise, cells: Sequence[Cell]) -> Found:
                 for i in places
                 if cells[i].kind != exercise.cell.kind
             ]
+            below = max(places) + 1
+            if (
+                not exercise.task
+                and below in texts
+                and all(_words(cells[i].source) in own | {""} for i in places)
+            ):
+                notes.append(
+                    f"{exercise.id}: its own cell is blank, the cell below it was taken for the answer"
+                )
+                places = [below]
             return Found(exercise, places, {i: cells[i].source for i in places}, how, notes)
-    notes = [] if exercise.task else [f"{exercise.id}: no cell of the notebook answers it"]
-    return Found(exercise, notes=notes)
+    if exercise.task:
+        return Found(exercise)
+    free = [i for i in texts if not cells[i].grade_id]
+    words = ", it may be among the cells that the student added" if free else ""
+    notes = [f"{exercise.id}: no cell of the notebook answers it{words}"]
+    return Found(exercise, [], {i: cells[i].source for i in free}, "missing", notes)
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _by_position(

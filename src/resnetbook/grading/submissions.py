@@ -43,7 +43,7 @@ _TABLES = {
 }
 _LEFTOVERS = {".lnk", ".url", ".tmp", ".part", ".crdownload", ".bak", ".lock", ".sh", ".bat", ".gitignore"}
 _PAPERS = re.compile(
-    r"(?i)(read[ _-]?me|licen[cs]e|copying|changelog|index|notes?|instructions?|grades?|marks?|roster|students?|report|"
+    r"(?i)(read[ _-]?me|licen[cs]e|copying|changelog|index|notes?|instructions?|grades?|roster|students?|report|"
     r"results?|feedback|makefile|dockerfile|requirements|moodle.*|canvas.*)"
 )
 
