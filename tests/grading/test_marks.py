@@ -129,12 +129,24 @@ def test_marks_are_taken_out_at_home_and_refused_elsewhere(role: str, kind: str)
             released(raw)
 
 
+@pytest.mark.parametrize("kind", WORDS)
+def test_every_spelling_in_every_comment_is_a_mark(kind: str) -> None:
+    wide = {ord(s): ord(s) + 0xFEE0 for s in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}  # full-width letters
+    for frame in FRAMES:
+        for spelling in WORDS[kind]:
+            lines = [mark(word, kind, frame, spelling) for word in ("BEGIN", "END")]
+            for text in ("\nx\n".join(lines), "\nx\n".join(lines).translate(wide)):
+                found = [(region.kind, region.first, region.last) for region in regions(text)]
+                assert found == [(kind, 0, 2)], text
+
+
 BROKEN = {
     "no end": "# BEGIN SOLUTION\nx = 1",
     "no begin": "x = 1\n# END SOLUTION",
     "nested": "# BEGIN SOLUTION\n# BEGIN SOLUTION\nx = 1\n# END SOLUTION\n# END SOLUTION",
     "mixed": "# BEGIN SOLUTION\nx = 1\n# END HIDDEN TESTS",
     "crossed": "# BEGIN SOLUTION\n# BEGIN HIDDEN TESTS\nx = 1\n# END SOLUTION\n# END HIDDEN TESTS",
+    "begun twice": "# BEGIN SOLUTION\nx = 1\n# BEGIN SOLUTION\ny = 1\n# END SOLUTION",
     "misspelt begin": "# BEGIN SOLUTOIN\nx = 1\n# END SOLUTION",
     "misspelt end": "# BEGIN SOLUTION\nx = 1\n# END SOLUTOIN",
     "one line": "<!-- BEGIN SOLUTION --> x <!-- END SOLUTION -->",
@@ -145,6 +157,8 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("role", GRADER)
 def test_marks_that_do_not_come_in_pairs_are_refused_everywhere(role: str, name: str) -> None:
+    with pytest.raises(ValueError, match=r"BEGIN|marks"):
+        regions(BROKEN[name])
     with pytest.raises(MasterError, match=r"probe|cell 3"):
         released(notebook(role, BROKEN[name]))
 

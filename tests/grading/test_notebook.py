@@ -125,8 +125,10 @@ LARGE: dict[str, Any] = {
     "lines": lambda book: book["cells"][0].update(
         outputs=[{"text": [']}\\"[{' + "." * 200 + "\\n"] * 60_000}]
     ),
-    "attachments": lambda book: book["cells"][1].update(attachments={"a.png": {"image/png": PICTURE}}),
-    "widgets": lambda book: book["metadata"].update(widgets={"state": {"a": [PICTURE]}}),
+    "attachments": lambda book: book["cells"][1].update(
+        attachments={f"{k}.png": {"image/png": PICTURE[:400_000]} for k in range(30)}
+    ),
+    "widgets": lambda book: book["metadata"].update(widgets={"state": {"a": [PICTURE[:400_000]] * 30}}),
     "text": lambda book: book["cells"].append(
         {"cell_type": "markdown", "source": [f"<img src='data:image/png;base64,{PICTURE}'>"], "metadata": {}}
     ),

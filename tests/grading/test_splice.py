@@ -190,6 +190,18 @@ def test_an_answer_is_put_together_from_its_cells(answers: Find, name: str) -> N
     )
 
 
+def test_parts_that_stand_by_themselves_stay_apart(answers: Find) -> None:
+    """A magic of a whole cell must stand first in it, and a part that fails must not take the others with it."""
+    for parts in (
+        [HEAD, "%%time\n" + TAIL],
+        [HEAD + "\n" + TAIL, "1 +"],
+        ["import math", "1 / 0", HEAD + "\n" + TAIL],
+    ):
+        assert answers(split(parts, ids=True), ex1="unused = 0")["ex1"].cells == tuple(
+            ("solution", p) for p in parts
+        )
+
+
 def test_of_cells_with_one_id_the_one_that_defines_the_names_counts(answers: Find) -> None:
     """An experiment with a copied id hides the answer neither before nor behind it."""
     for parts in (["print(1)", TAIL], [TAIL, "print(1)"]):

@@ -130,6 +130,17 @@ def test_a_renamed_submission_has_one_row(
     assert "its submission is no longer where it was" in rows["dora"].notes
 
 
+def test_a_submission_that_is_gone_is_nobody_elses(
+    tiny: Path, hand_in: Callable[..., Any], tmp_path: Path, no_kernel: list[bytes]
+) -> None:
+    for name in ("ann", "bob"):
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(hand_in(ex1="double = 1")))
+    grading.grade(tiny, sorted(tmp_path.glob("*.ipynb")), tmp_path / "out")
+    (tmp_path / "ann.ipynb").unlink()
+    rows = grading.grade(tiny, [tmp_path / "bob.ipynb"], tmp_path / "out")
+    assert [(row.student, row.points, bool(row.notes)) for row in rows] == [("ann", 3, True), ("bob", 3, False)]
+
+
 def test_the_same_notebook_graded_from_two_places_stays_two_rows(
     tiny: Path, hand_in: Callable[..., Any], tmp_path: Path, no_kernel: list[bytes]
 ) -> None:

@@ -40,7 +40,7 @@ def stranger(master: Master, submission: Notebook) -> str:
     mark = submission.metadata.get("resnetbook")
     mark = mark if isinstance(mark, dict) else {}
     title = str(mark.get("title") or "")
-    if mark.get("master") == master.digest[:16] or belonging(master, submission) >= 0.5:
+    if belonging(master, submission) >= 0.5:
         return ""
     if title and title != master.title:
         return f"it is the notebook of another assignment: {title[:200]!r} instead of {master.title!r}"
