@@ -8,7 +8,6 @@
 The split is explained in `resnetbook.principle.split`. Survey: section 2, claims C06 and C07.
 """
 
-import math
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -18,12 +17,13 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor, dot, float32, float64, nn
-from torch.linalg import vector_norm
+from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from resnetbook.principle._eager import backward_pass, compiled_part, in_backward, in_compiled_call
 from resnetbook.principle._layers import kind_of
+from resnetbook.principle._steps import NOT_COMPUTED, Step
+from resnetbook.principle._steps import norm as _norm
 from resnetbook.principle.block import is_block
 from resnetbook.principle.split import BlockSplitter, Split, hook_gradient, to_split
 
@@ -46,45 +46,9 @@ class Row:
     activation_gradient: float
 
 
-class _Step:
-    """One forward pass and the backward passes that follow it: three norms a layer, in the order of `Row`."""
-
-    def __init__(self, layers: int) -> None:
-        self.norms: list[float | Tensor] = [_NOT_COMPUTED] * (3 * layers)
-        self.splits: dict[str, dict[str, Tensor] | None] = {}
-        self.computed: dict[int, tuple[int, Tensor]] = {}  # gradients of weights that each call computes
-        self.reached = False  # by a gradient
-
-    def fetched(self) -> "array[float]":
-        """Return the norms, those on a device fetched at once."""
-        norms: list[Any] = list(self.norms)
-        waiting = [index for index, norm in enumerate(norms) if isinstance(norm, Tensor)]
-        if waiting:
-            values = torch.stack([norms[index] for index in waiting]).tolist()
-            for index, value in zip(waiting, values, strict=True):
-                norms[index] = value
-        return array("d", norms)  # at each step: NumPy's array takes longer to make
-
-
-def _norm(tensor: Tensor) -> float | Tensor:
-    """Return the Euclidean norm; on a device a tensor of no dimension, since a look at it would make the device wait."""
-    if tensor.requires_grad:
-        tensor = tensor.detach()
-    if tensor.dtype is float32 and tensor.is_cpu:
-        # Quicker than `vector_norm` on large tensors, and nearer to the truth. Squares of a deep network's gradients can
-        # leave the range of single precision; double costs far more, so it is the second try.
-        flat = tensor.reshape(-1)
-        square = dot(flat, flat).item()
-        if 1e-30 < square < 1e30:
-            return math.sqrt(square)
-    norm = vector_norm(tensor, dtype=float32 if tensor.device.type == "mps" else float64)
-    return norm.item() if tensor.is_cpu else norm
-
-
 _EAGER = (
     "expected eager mode, since compiled code runs without the recorder: record first, compile afterwards"
 )
-_NOT_COMPUTED = math.nan  # this very object, until a norm takes its place
 
 
 class GradientFlow:
@@ -151,8 +115,8 @@ class GradientFlow:
 
     def _reset(self) -> None:
         self._finished: list[array[float]] = []
-        self._step: _Step | None = None
-        self._last: _Step | None = None  # the last step that a gradient has reached
+        self._step: Step | None = None
+        self._last: Step | None = None  # the last step that a gradient has reached
 
     def __enter__(self) -> Self:
         if self._hooks:
@@ -237,20 +201,21 @@ class GradientFlow:
             return
         if self._step is not None and self._step.reached:
             self._finished.append(self._step.fetched())
-        self._step = _Step(len(self.layers))
+            self._step.computed.clear()
+        self._step = Step(len(self.layers))
 
     def _after_layer(self, index: int, module: nn.Module, args: Any, output: Any) -> None:
         step = self._step
         if step is None or not isinstance(output, Tensor):
             return
         norms = step.norms
-        if norms[index + 2] is not _NOT_COMPUTED and in_backward():
+        if norms[index + 2] is not NOT_COMPUTED and in_backward():
             return  # checkpointing: computed again, the gradient comes to the first output
         norms[index + 1] = _norm(output)
         if output.requires_grad:
             # Both 0 until a gradient comes.
             weight = module._parameters.get("weight")
-            norms[index] = 0.0 if weight is None or weight.requires_grad else _NOT_COMPUTED
+            norms[index] = 0.0 if weight is None or weight.requires_grad else NOT_COMPUTED
             norms[index + 2] = 0.0
             hook_gradient(output, partial(self._on_gradient, step, index + 2))
 
@@ -274,9 +239,9 @@ class GradientFlow:
         else:
             trains = any(p.requires_grad for p in module.parametrizations.weight.parameters())  # type: ignore[union-attr]
         if not trains:
-            step.norms[index] = _NOT_COMPUTED
+            step.norms[index] = NOT_COMPUTED
 
-    def _on_computed_weight(self, step: _Step, index: int, gradient: Tensor) -> None:
+    def _on_computed_weight(self, step: Step, index: int, gradient: Tensor) -> None:
         # One tensor for each call of the layer: their gradients add up, as autograd adds them up for a parameter.
         this_pass = backward_pass()
         last_pass, before = step.computed.get(index, (this_pass, None))
@@ -285,7 +250,7 @@ class GradientFlow:
         step.computed[index] = (this_pass, total)
         self._on_gradient(step, index, total)
 
-    def _on_gradient(self, step: _Step, index: int, gradient: Tensor) -> None:
+    def _on_gradient(self, step: Step, index: int, gradient: Tensor) -> None:
         step.reached = True
         self._last = step
         step.norms[index] = _norm(gradient)
@@ -309,7 +274,7 @@ class GradientFlow:
         step.splits[name] = parts
         return partial(self._on_part, step, parts)
 
-    def _on_part(self, step: _Step, parts: dict[str, Tensor], part: str, gradient: Tensor) -> None:
+    def _on_part(self, step: Step, parts: dict[str, Tensor], part: str, gradient: Tensor) -> None:
         step.reached = True
         self._last = step
         # Kept as it comes: autograd neither adds in place to a gradient that somebody holds nor makes it a leaf's `.grad`.
