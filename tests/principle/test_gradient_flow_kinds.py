@@ -504,7 +504,9 @@ def test_a_hook_comes_to_the_gradient_of_any_tensor() -> None:
         (tensor * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
         assert [g.tolist() for g in seen] == [[1.0, 2.0, 3.0]]
     asked: list[Any] = []
-    bare: Any = SimpleNamespace(grad_fn=object(), register_hook=asked.append)  # a node that knows no such dictionary
+    bare: Any = SimpleNamespace(
+        grad_fn=object(), register_hook=asked.append
+    )  # a node that knows no such dictionary
     hook_gradient(bare, asked.clear)
     assert asked == [asked.clear]
 
