@@ -138,7 +138,10 @@ def test_a_submission_that_is_gone_is_nobody_elses(
     grading.grade(tiny, sorted(tmp_path.glob("*.ipynb")), tmp_path / "out")
     (tmp_path / "ann.ipynb").unlink()
     rows = grading.grade(tiny, [tmp_path / "bob.ipynb"], tmp_path / "out")
-    assert [(row.student, row.points, bool(row.notes)) for row in rows] == [("ann", 3, True), ("bob", 3, False)]
+    assert [(row.student, row.points, bool(row.notes)) for row in rows] == [
+        ("ann", 3, True),
+        ("bob", 3, False),
+    ]
 
 
 def test_the_same_notebook_graded_from_two_places_stays_two_rows(
