@@ -44,7 +44,7 @@ def test_output_is_cut_and_the_cell_goes_on(session: Session, source: str) -> No
 
 def test_an_error_behind_the_cut_is_heard(session: Session) -> None:
     outcome = run(session, f"{SHOW.format(count=2, size=OUTPUT_LIMIT)}\nraise KeyError('late')")
-    assert (outcome.status, outcome.error) == ("error", "KeyError")
+    assert (outcome.status, outcome.error, outcome.message) == ("error", "KeyError", "'late'")
 
 
 def test_a_value_behind_the_cut_is_taken(session: Session) -> None:
@@ -76,7 +76,7 @@ LINES = [
     "%%no_such_cell_magic",
     "try:\n    import google.colab\n    on_colab = True\nexcept ImportError:\n    on_colab = False\nassert not on_colab",
     "from __future__ import annotations\nimport not_installed_here",
-    "%matplotlib widget\nimport matplotlib\nassert 'inline' in matplotlib.get_backend()",
+    "%matplotlib widget\n%matplotlib agg\nimport matplotlib\nassert 'inline' in matplotlib.get_backend()",
     "len?\nlen??",
     "files = !echo here\nassert files == ['here']",
 ]
@@ -88,6 +88,13 @@ def test_lines_for_another_machine_cost_nothing(session: Session, source: str) -
     outcome = run(session, f"{source}\nreached = 1")
     assert outcome.status == "ok", (outcome.error, outcome.message)
     assert run(session, "print(reached)").printed == "1\n"
+
+
+def test_nothing_is_installed(session: Session) -> None:
+    source = (
+        "%pip --version\n!pip --version\n!python -m pip --version\nout = !pip3 --version\nprint(len(out))"
+    )
+    assert run(session, source).printed == "0\n"
 
 
 def test_what_is_missing_fails_where_it_is_used(session: Session) -> None:

@@ -11,9 +11,11 @@ import pytest
 from resnetbook import cli, grading
 from resnetbook.grading.checks import sent
 from resnetbook.grading.master import MasterError, load, parse
+from resnetbook.grading.names import names_of
 from resnetbook.grading.notebook import read
 from resnetbook.grading.releasing import Released, student_notebook
 from resnetbook.grading.results import BY_HAND, Row
+from resnetbook.grading.sharing import prelude
 from resnetbook.grading.splice import find_answers
 
 
@@ -310,3 +312,11 @@ def test_a_check_belongs_to_the_answers_that_it_uses(released: Any) -> None:
     assert book.preludes.keys() == {4}
     assert "assert squares" not in book.preludes[4]
     assert "assert_equal" in book.preludes[4]
+
+
+def test_a_prelude_runs_no_answer() -> None:
+    source = "import math as m\nxs = [m.pi]\nys = [squares(x) for x in xs]\ndef near(a):\n    return squares(a)\nassert ys"
+    wanted = frozenset({"xs", "ys", "near"})
+    made = prelude(source, wanted, frozenset({"squares"}))
+    assert names_of(made).defines == {"m", "xs", "near"}
+    assert prelude("x = (", wanted, frozenset()) == ""

@@ -96,7 +96,8 @@ def _answer(match: Found, order: Sequence[tuple[str, str]]) -> Answer:
     if beside:
         names = ", ".join(beside)
         notes = [note for note in notes if "no cell of the notebook answers it" not in note]
-        notes.append(f"{exercise.id}: {names} was taken from a cell beside the answer's own")
+        verb = "was" if len(beside) == 1 else "were"
+        notes.append(f"{exercise.id}: {names} {verb} taken from a cell beside the answer's own")
     if extras:
         notes.append(f"{exercise.id}: taken along with {len(extras)} cell(s) that the student added")
     if not any(kind == "solution" for kind, _ in order):
