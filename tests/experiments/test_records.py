@@ -14,7 +14,6 @@ from resnetbook.experiments import experiment
 from resnetbook.lab import results
 from resnetbook.lab.running.runner import FIRST_SEED
 
-
 DECISIONS = [decision for claim in survey.claims() for decision in claim.decisions]
 
 
