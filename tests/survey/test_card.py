@@ -40,7 +40,9 @@ def test_shares_are_told_in_points_and_ratios_as_times():
     assert (
         phrases.effect(outcome(mean=-0.05, low=-0.069, high=-0.031)) == "−5 points (−6.9 to −3.1; margin 1)"
     )
-    assert phrases.effect(outcome(RATIO)) == "1.74 times in its favour (1.59 to 1.89; margin 1.1)"
+    assert phrases.effect(outcome(RATIO)) == "ratio 1.74, in favour (1.59 to 1.89; margin 1.1)"
+    worse = outcome(RATIO, mean=0.7, low=0.6, high=0.8)
+    assert phrases.effect(worse) == "ratio 0.7, below 1: against (0.6 to 0.8; margin 1.1)"
     assert phrases.effect(outcome(margin=0.3, mean=0.5)) == "+0.5 (+0.031 to +0.069; margin 0.3)"
     assert phrases.effect(outcome(EXACT)) == "value 4, asked for: 4"
 
@@ -164,8 +166,8 @@ def test_a_card_says_what_was_left_out_what_waits_and_which_parts_disagree():
     )  # fmt: skip
     markup = card.short(claim, verdict)
     for piece in (
-        "Holds on: digits",
-        "Does not hold on: X-rays",
+        "Holds: digits.",
+        "Does not hold: X-rays.",
         "1 of 3 parts not run yet",
         'data-status="mixed"',
     ):

@@ -12,6 +12,7 @@ from resnetbook.survey.outcome import Outcome, Verdict
 from resnetbook.survey.picture import picture, span
 
 OPEN = 3  # parts that a chapter shows; the others are folded
+NAMED = 3  # parts of a mixed claim that are named each way; all stand below
 # Where the book's style sheet is missing (Colab, JupyterLab) the card brings what it needs.
 STYLE = (
     "<style>.rb-parts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:.8rem}"
@@ -107,9 +108,10 @@ def summary(claim: Claim, found: Verdict) -> str:
     if claim.narrowed:
         lines.append(f"Narrowed: the test leaves out {claim.narrowed}.")
     for title, names in (("Holds", found.supported), ("Does not hold", found.refuted)):
-        for what, which in (("", names.readings), (" on", names.data)):
-            if which:
-                lines.append(f"{title}{what}: {'; '.join(which)}.")
+        which = [*names.readings, *names.data]
+        if which:
+            rest = f"; and {len(which) - NAMED} more" if len(which) > NAMED else ""
+            lines.append(f"{title}: {'; '.join(which[:NAMED])}{rest}.")
     lines += waiting(claim, found)
     return "".join(f'<p class="rb-note">{inline(line)}</p>' for line in lines)
 

@@ -59,9 +59,8 @@ def effect(outcome: Outcome) -> str:
         return f"value {spread}, asked for: {asked(outcome)}"
     low, mean, high, margin = outcome.low, outcome.mean, outcome.high, outcome.margin
     if outcome.unit == "ratio":
-        return (
-            f"{number(mean)} times in its favour ({number(low)} to {number(high)}; margin {number(margin)})"
-        )
+        side = "in favour" if mean >= 1 else "below 1: against"
+        return f"ratio {number(mean)}, {side} ({number(low)} to {number(high)}; margin {number(margin)})"
     if is_share(outcome):
         low, mean, high, margin = (100 * value for value in (low, mean, high, margin))
         return f"{signed(round(mean, 2))} points ({signed(round(low, 2))} to {signed(round(high, 2))}; margin {number(margin)})"
