@@ -296,3 +296,61 @@ def test_paper_shows_everything(browser, server):
         page = watch.open("book/claims_ledger.html")
         page.emulate_media(media="print")
         assert page.locator("#claim-c03").is_visible()
+
+
+def test_the_ledger_is_filtered_by_word_section_scale_and_flag(browser, server):
+    from resnetbook import survey
+
+    with Watch(browser, server) as watch:
+        page = watch.open("book/claims_ledger.html")
+        shown = page.locator("article.rb-card[data-words]:visible")
+        word = survey.verdict("C02", "quick").status
+        page.select_option("form.rb-filter select[name=words]", word)
+        wanted = {c.id for c in survey.claims() if survey.verdict(c, "quick").status == word}
+        assert {card.get_attribute("id") for card in shown.all()} == {
+            f"claim-{name.lower()}" for name in wanted
+        }
+        assert (
+            page.locator("form.rb-filter output").inner_text()
+            == f"{len(wanted)} of {len(survey.claims())} claims"
+        )
+        page.select_option("form.rb-filter select[name=section]", "Section 5: medicine")
+        assert shown.count() == sum(c.startswith("C6") and c in ("C66", "C67") for c in wanted)
+        page.locator("form.rb-filter button[type=reset]").click()
+        page.wait_for_function("document.querySelector('form.rb-filter output').textContent === ''")
+        assert page.locator("article.rb-card[hidden]").count() == 0
+
+
+def test_the_slider_gives_the_word_of_the_rules(browser, root):
+    from resnetbook.sphinx_ext.verdict_page import example
+
+    with Watch(browser, root) as watch:
+        page = watch.open("book/how_a_verdict_is_reached.html")
+        grid = [
+            (m, s, n, g)
+            for m in (-3, -0.4, 0, 0.7, 1.5, 4)
+            for s in (0.2, 1.1, 6)
+            for n in (2, 5, 12, 40)
+            for g in (0, 1, 2.5)
+        ]
+        theirs = page.evaluate(
+            "grid => grid.map(row => window.rbVerdict(...row))", [list(row) for row in grid]
+        )
+        assert theirs == [example(*row).status for row in grid]
+        assert page.locator(".rb-slider-word").inner_text() == "undecided"
+        seeds = page.locator(".rb-slider input[name=seeds]")
+        seeds.focus()
+        for _ in range(28):
+            page.keyboard.press("ArrowRight")
+        assert seeds.input_value() == "40"
+        assert page.locator(".rb-slider-word").inner_text() == "supported"
+        assert page.locator(".rb-slider svg circle").count() == 40
+
+
+def test_cards_stand_below_each_other_on_a_phone(browser, server):
+    with Watch(browser, server, width=360) as watch:
+        page = watch.open("chapters/2_principle/degradation.html")
+        parts = page.locator(".resnetbook-verdict .rb-parts > div:visible")
+        boxes = [part.bounding_box() for part in parts.all()[:3]]
+        assert len({round(box["x"]) for box in boxes}) == 1
+        assert all(box["x"] + box["width"] <= 360 for box in boxes)

@@ -142,8 +142,10 @@ def test_the_checkpoint_of_another_training(tmp_path):
     assert [module.training for module in model.modules()] == before
 
 
-def test_ctrl_c():
-    """The signal itself, in the middle of a step."""
+def test_ctrl_c(request):
+    """The signal itself, in the middle of a step; a run in the background starts with the signal ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, former))
     model = network()
     before = [module.training for module in model.modules()]
     watch = SimpleNamespace(on_step_end=lambda step, model, loss: signal.raise_signal(signal.SIGINT))
