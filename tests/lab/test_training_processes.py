@@ -192,7 +192,8 @@ def test_what_new_processes_cannot_find_is_named():
 
 
 SCRIPT = """
-import sys, time, torch
+import signal, sys, time, torch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background starts with it ignored
 sys.path.insert(0, {folder!r})
 from test_training_processes import FORK, images, network
 from resnetbook.lab.training import fit
