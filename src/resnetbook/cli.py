@@ -81,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--workers", type=int, default=1, metavar="N", help="submissions at a time; default: 1"
     )
-    grade.add_argument("--strict", action="store_true", help="hold the master to the rules of release --strict")
+    grade.add_argument(
+        "--strict", action="store_true", help="hold the master to the rules of release --strict"
+    )
     grade.add_argument("--secret", type=Path, metavar="FILE", help="its bytes seed the inputs of the checks")
     grade.set_defaults(function=_grade)
     report = commands.add_parser("report", help="write the feedback pages of a graded folder")
