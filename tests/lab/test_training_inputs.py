@@ -94,6 +94,9 @@ LABELS = {
     "from 1": (Y + 1, "labels from 1 to 3; expected 0 to 2"),
     "negative": (changed(Y, 0, -1), "labels from -1 to 2; expected 0 to 2"),
     "one-hot of 255": (one_hot(Y, 3) * 255.0, "labels from 0 to 255; expected 0 to 1"),
+    "several labels an image": (MANY, r"labels \(N, 3\) that add up to 0 to [23]; expected 1.*binary_cross_entropy_with_logits"),
+    "one image with two labels": (changed(one_hot(Y, 3).float(), (LATER, slice(None)), 1), r"labels \(N, 3\) that add up to 1 to 3; expected 1"),
+    "an image without a label": (changed(one_hot(Y, 3).float(), LATER, 0), r"labels \(N, 3\) that add up to 0 to 1; expected 1"),
     "NaN": (changed(one_hot(Y, 3).float(), 5, math.nan), "1 of 20 labels hold NaN"),
     "a list": (Y.tolist(), "its labels: expected a torch.Tensor, found list"),
     "a number": (torch.tensor(3), r"images \(20, 1, 6, 6\) and labels \(\)"),
@@ -234,7 +237,7 @@ LEFT_OUT = {
     "a regression": (1, X[:, :, 0, 0], functional.mse_loss),
     "several labels under another loss": (3, MANY, SHARES),
     "one score for two classes": (1, Y.clamp(max=1), lambda o, y: LOGITS(o[:, 0], y.float())),
-    "labels that do not add up": (3, one_hot(Y, 3) * 0.5, cross_entropy),
+    "labels that do not add up, a loss of one's own": (3, one_hot(Y, 3) * 0.5, lambda o, y: cross_entropy(o, y)),
 }
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+from resnetbook.lab import _processes
 from resnetbook.lab.training import Callback, Settings, fit
 from resnetbook.timeline import create_model
 
@@ -235,6 +236,30 @@ def test_ctrl_c_ends_all_processes(whom):
     time.sleep(0.1)
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # nobody of the group is left
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, RuntimeError])
+def test_a_process_ended_while_it_writes_its_error_does_not_hide_the_parents(monkeypatch, raised):
+    """An interrupt of the group reaches parent and children at once: the parent ends them, wherever they are."""
+
+    class Ended(BaseException):
+        pass
+
+    class Launcher:
+        def launch(self, work, model):
+            folder = work.keywords["folder"]
+            monkeypatch.setattr(Path, "rename", ended)
+            with pytest.raises(Ended):
+                _processes._write_error(folder, OverflowError("too much"))
+            monkeypatch.undo()
+            assert len(list(folder.iterdir())) == 1  # what it had written
+            raise raised("of the parent")
+
+    def ended(*_):
+        raise Ended
+
+    with pytest.raises(raised, match="of the parent"):
+        _processes.launch(Launcher(), "ddp_fork", print, nn.Linear(1, 1))
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,15 @@ def check_labels(name: str, labels: Tensor, kind: Kind, outputs: Tensor | None) 
     elif outputs.shape[1:] == labels.shape[1:] and (float(labels.min()) < 0 or float(labels.max()) > 1):
         found = f"labels from {float(labels.min()):g} to {float(labels.max()):g}"
         raise ValueError(f"{name}: {found}; expected 0 to 1 for the loss {kind.name}")
+    elif kind.takes == "classes" and outputs.shape == (len(outputs), *labels.shape[1:]) and labels.ndim > 1:
+        total = labels.sum(1, dtype=torch.float32)
+        # A softmax would share one image's probability among its labels, without a word.
+        if bool(((total - 1).abs() > 0.01).any()):
+            raise ValueError(
+                f"{name}: labels {form(labels)} that add up to {float(total.min()):g} to {float(total.max()):g}; "
+                f"expected 1 for the loss {kind.name} (one-hot or probabilities), or, for several labels an image, "
+                "loss=torch.nn.functional.binary_cross_entropy_with_logits"
+            )
 
 
 def wrong_dtype(name: str, images: Tensor, model: nn.Module) -> ValueError | None:

@@ -8,7 +8,6 @@ import pickle
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,8 +39,8 @@ def launch(fabric: Fabric, strategy: str, function: Callable[..., Any], model: n
             here = fabric.launch(work, model)
         except BaseException as error:
             _end(set(multiprocessing.active_children()) - before)
-            cause = _read(folder / "error")
-            if cause is not None and not isinstance(error, KeyboardInterrupt):
+            cause = None if isinstance(error, KeyboardInterrupt) else _first_error(folder)
+            if cause is not None:
                 raise cause from error
             raise
         finally:
@@ -51,7 +50,7 @@ def launch(fabric: Fabric, strategy: str, function: Callable[..., Any], model: n
                 )  # the launcher's; the next training looks for a free one again
         if not (folder / "result").exists():
             return here, False
-        return _read(folder / "result"), True
+        return torch.load(folder / "result", map_location="cpu", weights_only=False), True
 
 
 def _work(
@@ -74,7 +73,7 @@ def _work(
     except BaseException as error:
         if isinstance(error, RuntimeError) and "gloo" in str(error):
             time.sleep(1)  # a partner is lost: the launcher should see first how that one ended
-        _write_error(folder / "error", error)
+        _write_error(folder, error)
         # An interrupt as well: the launcher takes a process that it ended for one that is done.
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
     if fabric.global_rank == 0:
@@ -83,26 +82,23 @@ def _work(
     return None
 
 
-def _write_error(path: Path, error: BaseException) -> None:
+def _write_error(folder: Path, error: BaseException) -> None:
     try:
         content = pickle.dumps(error)
         pickle.loads(content)  # some classes of exceptions can be written and not read
     except Exception:
         content = pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
-    with (
-        suppress(FileExistsError),
-        path.open("xb") as file,
-    ):  # the first one is the cause, others lost their partner
-        file.write(content)
+    # A process may be ended while it writes, and the reader must not find half an error.
+    unfinished = folder / f"unfinished-{os.getpid()}"
+    unfinished.write_bytes(content)
+    unfinished.rename(folder / f"error-{os.getpid()}")
 
 
-def _read(path: Path) -> Any:
-    """Return what a child of this process wrote into this process's own folder."""
-    if not path.exists():
-        return None
-    if path.name == "error":
-        return pickle.loads(path.read_bytes())
-    return torch.load(path, map_location="cpu", weights_only=False)
+def _first_error(folder: Path) -> BaseException | None:
+    """Return what the first of the children to fail raised: it is the cause, the others lost their partner."""
+    found = min(folder.glob("error-*"), key=lambda path: path.stat().st_mtime_ns, default=None)
+    error: BaseException | None = None if found is None else pickle.loads(found.read_bytes())
+    return error
 
 
 def _end(processes: set[Any]) -> None:
