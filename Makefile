@@ -12,6 +12,8 @@ LOWEST := .venv-lowest
 LOWEST_PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 NOTEBOOK ?= chapters/2_principle/residual_block.ipynb
+# How notebooks are compared with their outputs: what stands behind "≈" is left out (tests/notebooks/sanitize.cfg).
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/notebooks/sanitize.cfg
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup book check test test-all test-lowest execute serve bench repository wheel clean
@@ -58,7 +60,7 @@ test: setup book  ## everything that decides a release
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests chapters -n 2 --dist loadscope \
-		--nbval-lax --nbval-current-env --nbval-cell-timeout 300 -m "not long" --ignore-glob '*student.ipynb' --durations 15
+		$(NBVAL) -m "not long" --ignore-glob '*student.ipynb' --durations 15
 
 test-all: test  ## make test, and what takes long
 	$(BIN)/pytest tests -m "long" || test $$? -eq 5
@@ -77,7 +79,7 @@ $(LOWEST)/.done: pyproject.toml
 test-lowest: $(LOWEST)/.done  ## unit tests and one notebook: Python 3.11, lowest versions that pyproject.toml allows
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest tests -n 2 --dist loadscope -q \
 		-m "not notebook and not browser and not book and not colab and not slow and not long"
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NOTEBOOK) --nbval-lax --nbval-current-env --nbval-cell-timeout 300
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NOTEBOOK) $(NBVAL)
 
 execute: setup  ## run the notebooks that changed, in place (ALL=1: all of them)
 	$(BIN)/python tools/execute.py $(if $(ALL),--all)
