@@ -14,7 +14,7 @@ LOWEST_PYTHON ?= $(shell for p in python3.11 python3; do \
 NOTEBOOK ?= chapters/2_principle/residual_block.ipynb
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup book check test test-all test-lowest execute serve bench repository wheel clean
+.PHONY: help setup book network check test test-all test-lowest execute serve bench repository wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -40,6 +40,9 @@ setup: $(VENV)/.setup  ## complete .venv: package, notebooks, tests
 book: $(VENV)/.book  ## build _build/html/index.html; executes nothing
 	PYTHONPATH=src $(BIN)/jupyter-book build . --quiet --warningiserror --nitpick --keep-going
 	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+network: setup  ## train the two networks that run in a page, and write them to book/_static (two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/resnetbook export-js
 
 serve:  ## serve the built book on localhost (PORT=8000)
 	@test -f _build/html/index.html || $(MAKE) book
