@@ -18,7 +18,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-saniti
 TOOLS := .venv-tools
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup book check test test-all test-lowest execute serve bench repository wheel tools hooks clean
+.PHONY: help setup book network check test test-all test-lowest execute serve bench repository wheel tools hooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -44,6 +44,9 @@ setup: $(VENV)/.setup  ## complete .venv: package, notebooks, tests
 book: $(VENV)/.book  ## build _build/html/index.html; executes nothing
 	PYTHONPATH=src $(BIN)/jupyter-book build . --quiet --warningiserror --nitpick --keep-going
 	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+network: setup  ## train the two networks that run in a page, and write them to book/_static (two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/resnetbook export-js
 
 serve:  ## serve the built book on localhost (PORT=8000)
 	@test -f _build/html/index.html || $(MAKE) book

@@ -9,8 +9,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from resnetbook import survey
 from resnetbook._paths import data_dir
-from resnetbook.sphinx_ext import cite, errata, figures, ledger, licences, status, survey_map, verdict_page
-from resnetbook.sphinx_ext.links import Links, claim_anchor, erratum_anchor, method_anchor
+from resnetbook.sphinx_ext import cite, errata, figures, ledger, licences, network, status, survey_map, verdict_page
+from resnetbook.sphinx_ext.links import NETWORK_ANCHOR, Links, claim_anchor, erratum_anchor, method_anchor
 
 
 class MapDirective(SphinxDirective):
@@ -201,8 +201,33 @@ class Assignment(MapDirective):
         return self.markdown(f"Your teacher gives you the notebook; it is made by `{command}`.")
 
 
+class Network(MapDirective):
+    """`{network}` or `{network} small`: two trained networks that the reader's browser computes.
+
+    The content is for viewers that know no directives, and does not stand in the book.
+    """
+
+    optional_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the networks' place."""
+        root = Path(self.env.srcdir)
+        self.depend_on(network.sources(root))
+        self.depend_on([Path(network.__file__)])
+        form = self.arguments[0] if self.arguments else "full"
+        if form == "full":
+            self.name_anchors([(NETWORK_ANCHOR, "Two networks in this page")])
+        up = "../" * self.env.docname.count("/")
+        try:
+            return self.html(network.network(form, root / "book" / "_static", up, self.links.network))
+        except ValueError as error:
+            raise self.error(str(error)) from error
+
+
 DIRECTIVES = {
     "assignment": Assignment,
+    "network": Network,
     "survey-map": SurveyMap,
     "claims-ledger": ClaimsLedger,
     "data-licences": DataLicences,
