@@ -24,7 +24,7 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
 from mutants_report import Drawn, equivalents, report
 from mutants_sample import Mutant, draw
-from mutants_tests import PACKAGES, ROOT, tests_of
+from mutants_tests import PACKAGES, ROOT, own_tests
 
 FOLDER = ROOT / "_build" / "mutants"
 _LEFT_OUT = "not notebook and not browser and not book and not colab and not long"
@@ -62,7 +62,7 @@ class Run:
 
     def _tests(self, module: str) -> tuple[str, str]:
         """Return the command that runs the module's tests, and what it depends on as one name."""
-        paths = tests_of(Path(module), self.tree)
+        paths = own_tests(Path(module), self.tree)
         helpers = (p for folder in {p.parent for p in paths} for p in (self.tree / folder).glob("[!t]*.py"))
         texts = [(self.tree / p).read_bytes() for p in [*paths, *sorted(helpers)]]
         quiet = f"-x -q -p no:cacheprovider -p mutants_order --hypothesis-seed 0 --timeout {self.limit:g}"

@@ -20,10 +20,14 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 from mutants_tests import modules
 
-_COMPARISONS = (
-    "Eq_NotEq NotEq_Eq Lt_LtE Lt_GtE LtE_Lt LtE_Gt Gt_GtE Gt_LtE GtE_Gt GtE_Lt Is_IsNot IsNot_Is".split()
-)
-_ARITHMETIC = "Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Mul Mod_Mul Pow_Mul BitOr_BitAnd BitAnd_BitOr".split()
+_COMPARISONS = [
+    *("Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is"),
+    *("Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
+]
+_ARITHMETIC = [
+    *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul", "Mod_Mul", "Pow_Mul"),
+    *("BitOr_BitAnd", "BitAnd_BitOr"),
+]
 _OPERATORS = {
     **{f"core/ReplaceComparisonOperator_{change}": "comparison" for change in _COMPARISONS},
     **{f"core/ReplaceBinaryOperator_{change}": "operator" for change in _ARITHMETIC},
@@ -112,7 +116,7 @@ def _changed(source: str, mutated: str) -> tuple[str, str]:
         if line.startswith("- "):
             removed.append(line[2:].strip())
         elif line.startswith("+ "):
-            added.append(line[2:].strip())
+            added.append(" ".join(line.split()[1:]))  # Cosmic Ray puts a space before what it puts in
     return "\n".join(removed), "\n".join(added)
 
 

@@ -33,7 +33,7 @@ def _imports(text: str, module: Path) -> bool:
     return re.search(rf"{re.escape(dotted)}(?![\w.])|{listed}", text) is not None
 
 
-def tests_of(module: Path, root: Path = ROOT, table: Path = TABLE) -> list[Path]:
+def own_tests(module: Path, root: Path = ROOT, table: Path = TABLE) -> list[Path]:
     """Return the test files that hold `module` (relative to `root`, as they are), the closest first.
 
     Raises:
