@@ -27,6 +27,7 @@ from mutants_sample import Mutant, draw
 from mutants_tests import PACKAGES, ROOT, own_tests
 
 FOLDER = ROOT / "_build" / "mutants"
+_PLUGINS = "-p no:cacheprovider -p no:nbval -p no:anyio -p no:xdist -p no:xdist.looponfail"  # they take long to start
 _LEFT_OUT = "not notebook and not browser and not book and not colab and not long"
 
 
@@ -65,7 +66,7 @@ class Run:
         paths = own_tests(Path(module), self.tree)
         helpers = (p for folder in {p.parent for p in paths} for p in (self.tree / folder).glob("[!t]*.py"))
         texts = [(self.tree / p).read_bytes() for p in [*paths, *sorted(helpers)]]
-        quiet = f"-x -q -p no:cacheprovider -p mutants_order --hypothesis-seed 0 --timeout {self.limit:g}"
+        quiet = f"-x -q {_PLUGINS} -p mutants_order --hypothesis-seed 0 --timeout {self.limit:g}"
         command = (
             f"{sys.executable} -m pytest {quiet} -m {shlex.quote(_LEFT_OUT)} {' '.join(map(str, paths))}"
         )
