@@ -76,13 +76,14 @@ def _ranges(nodes: list[ast.AST], lines: list[str]) -> list[tuple[Place, Place]]
 
 
 class _Zones:
-    """Where a change counts: outside annotations; an arithmetic operator between two operands, not the bare `*` of a
-    list of arguments."""
+    """Where a change counts: outside annotations and the condition of what is imported for them; an arithmetic operator
+    between two operands, not the bare `*` of a list of arguments."""
 
     def __init__(self, source: str) -> None:
         tree, lines = ast.parse(source), source.split("\n")
         nodes = list(ast.walk(tree))
         notes = [getattr(n, name, None) for n in nodes for name in ("annotation", "returns")]
+        notes += [n.test for n in nodes if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
         self._notes = _ranges([n for n in notes if isinstance(n, ast.AST)], lines)
         binary = [n for n in nodes if isinstance(n, ast.BinOp)]
         left, right = _ranges([n.left for n in binary], lines), _ranges([n.right for n in binary], lines)
