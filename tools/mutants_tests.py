@@ -45,7 +45,7 @@ def own_tests(module: Path, root: Path = ROOT, table: Path = TABLE) -> list[Path
     found = [folder / f"test_{name}.py", *sorted(folder.glob(f"test_{name}_*.py"))]
     found = [path for path in found if path.is_file()]
     rows = tomllib.loads(table.read_text(encoding="utf-8")).get(".".join([package, *inner]), {})
-    for pattern in rows.get(module.stem, []):
+    for pattern in [*rows.get(module.stem, []), *(rows.get("*", []) if found else [])]:
         if not (named := sorted(folder.glob(f"test_{pattern}.py"))):
             raise ValueError(
                 f"{table.name}: {module.stem} is held by {pattern!r}; expected a file in {folder}"

@@ -134,13 +134,21 @@ def test_tests_are_found_by_name_by_table_and_by_import(tmp_path: Path) -> None:
     }.items():
         (folder / name).write_text(text)
     table = tmp_path / "table.toml"
-    table.write_text('["lab.data"]\nthing = ["d"]\nwrong = ["thing", "none"]\n[lab]\nthing = ["c"]\n')
+    table.write_text(
+        '["lab.data"]\nthing = ["d"]\nwrong = ["thing", "none"]\nheld = ["d"]\n"*" = ["c"]\n[lab]\nthing = ["c"]\n'
+    )
 
     def found(name: str) -> list[str]:
         module = holding.SOURCES / "lab" / "data" / f"{name}.py"
         return [path.name for path in holding.own_tests(module, tmp_path, table)]
 
-    assert found("thing") == ["test_thing.py", "test_thing_more.py", "test_d.py", "test_a.py", "test_b.py"]
+    own, table_says, imports = (
+        ["test_thing.py", "test_thing_more.py"],
+        ["test_d.py"],
+        ["test_a.py", "test_b.py"],
+    )
+    assert found("thing") == [*own, *table_says, "test_c.py", *imports]
+    assert found("held") == ["test_d.py"]  # what holds all is added to tests of its own
     with pytest.raises(ValueError, match="wrong is held by 'none'; expected a file in"):
         found("wrong")
     with pytest.raises(ValueError, match=r"expected a row in table\.toml"):
