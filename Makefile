@@ -18,7 +18,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-saniti
 TOOLS := .venv-tools
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup book network check test test-all test-lowest execute serve bench repository wheel tools hooks clean
+.PHONY: help setup book network check test test-all test-lowest mutants execute serve bench repository wheel tools hooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -85,6 +85,10 @@ test-lowest: $(LOWEST)/.done  ## unit tests and one notebook: Python 3.11, lowes
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest tests -n 2 --dist loadscope -q \
 		-m "not notebook and not browser and not book and not colab and not slow and not long"
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NOTEBOOK) $(NBVAL)
+
+# SEED draws another sample, PACKAGES some of the five, MOST no more than so many now; a run that was stopped goes on.
+mutants: setup  ## the share of small changes of the code that its tests notice (SEED=0, MOST=20); not in make test
+	$(BIN)/python tools/mutants.py --seed $(or $(SEED),0) $(if $(MOST),--most $(MOST)) $(if $(PACKAGES),--packages $(PACKAGES))
 
 execute: setup  ## run the notebooks that changed, in place (ALL=1: all of them)
 	$(BIN)/python tools/execute.py $(if $(ALL),--all)

@@ -9,7 +9,17 @@ from sphinx.util.docutils import SphinxDirective
 
 from resnetbook import survey
 from resnetbook._paths import data_dir
-from resnetbook.sphinx_ext import cite, errata, figures, ledger, licences, network, status, survey_map, verdict_page
+from resnetbook.sphinx_ext import (
+    cite,
+    errata,
+    figures,
+    ledger,
+    licences,
+    network,
+    status,
+    survey_map,
+    verdict_page,
+)
 from resnetbook.sphinx_ext.links import NETWORK_ANCHOR, Links, claim_anchor, erratum_anchor, method_anchor
 
 
