@@ -15,7 +15,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "_build" / "html"
-sys.path.insert(0, str(Path(__file__).parent))  # for browser_watch
 NO_CHROMIUM = "Chromium is not installed: `apt-get install chromium` (Debian's package) brings it"
 
 
@@ -43,7 +42,8 @@ def is_current(html: Path) -> bool:
 
 def build() -> None:
     """Build the book as `make book` does: warnings are errors, no package is installed."""
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "-n", "--keep-going"]
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")  # it cannot be called by `python -m`
+    command = [jupyter_book, "build", ".", "-W", "-n", "--keep-going"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -99,8 +99,3 @@ def browser():
         running = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield running
         running.close()
-
-
-@pytest.fixture(params=["served", "from disk"])
-def root(request, html, server) -> str:
-    return server if request.param == "served" else f"file://{html}"
