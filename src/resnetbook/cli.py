@@ -107,6 +107,21 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("name", metavar="NAME", help="as listed; another size as bloodmnist_64")
     fetch.set_defaults(function=_data_fetch)
 
+    export = commands.add_parser(
+        "export-js",
+        help="train the two networks that run in a page of the book, and write them for the browser",
+    )
+    export.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="default: book/_static of the checkout"
+    )
+    export.add_argument(
+        "--checkpoints",
+        type=Path,
+        metavar="DIR",
+        help="where trainings are kept; finished ones are only loaded",
+    )
+    export.set_defaults(function=_export_js)
+
     release = commands.add_parser("release", help="make the students' notebook from a master")
     release.add_argument("master", type=Path, metavar="MASTER")
     release.add_argument("-o", "--output", type=Path, required=True, metavar="STUDENT.ipynb")
@@ -262,6 +277,16 @@ def _data_fetch(options: argparse.Namespace) -> None:
     from resnetbook.lab import data
 
     print(data.fetch(options.name))
+
+
+def _export_js(options: argparse.Namespace) -> None:
+    from resnetbook.experiments.principle import _page, _page_script
+
+    script, picture = _page.export(options.output, options.checkpoints, progress=True)
+    for path in (script, picture):
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    for name, entry in _page_script.content(script)["networks"].items():
+        print(f"{name}: accuracy {entry['accuracy']:.4f} on the test images")
 
 
 def _release(options: argparse.Namespace) -> None:

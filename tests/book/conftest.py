@@ -20,7 +20,7 @@ NO_CHROMIUM = "Chromium is not installed: `apt-get install chromium` (Debian's p
 
 def sources() -> list[Path]:
     """Everything that the pages are made from."""
-    files = [ROOT / "_config.yml", ROOT / "_toc.yml"]
+    files = [ROOT / name for name in ("_config.yml", "_toc.yml", "CITATION.cff", "CHANGELOG.md")]
     for folder, pattern in (
         ("book", "**/*"),
         ("chapters", "**/*.ipynb"),

@@ -224,3 +224,12 @@ def test_lesion_study_visits_each_block_once() -> None:
     assert list(study) == [name for name, _ in net.blocks]
     assert study["layer3.2"] == 0.0
     assert min(value for name, value in study.items() if name != "layer3.2") > 0.0
+
+
+def test_a_plain_block_on_oblong_maps_is_taken_out_too() -> None:
+    plain, _ = twins(8, **SMALL)
+    for height, width in ((16, 8), (8, 16), (4, 9)):
+        hidden = torch.rand(2, 4, height, width)
+        with torch.no_grad(), lesion(plain, "layer2.0"):
+            expected = functional.pad(hidden[:, :, ::2, ::2], (0, 0, 0, 0, 0, 2))
+            assert torch.equal(plain.layer2[0](hidden), expected)

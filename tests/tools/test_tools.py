@@ -99,7 +99,7 @@ def test_every_requirement_is_pinned_and_every_dependency_is_among_them() -> Non
     assert all(str(r.specifier).startswith("==") for r in pins.values())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = list(project["dependencies"])
-    for extra in ("book", "medical", "test", "oracle"):
+    for extra in ("book", "medical", "test", "oracle", "mutants"):
         wanted += dependencies.requirements(extra)
     for requirement in map(Requirement, wanted):
         pin = pins[requirement.name.lower().replace("_", "-")]

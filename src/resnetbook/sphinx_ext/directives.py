@@ -9,8 +9,18 @@ from sphinx.util.docutils import SphinxDirective
 
 from resnetbook import survey
 from resnetbook._paths import data_dir
-from resnetbook.sphinx_ext import errata, figures, ledger, status, survey_map, verdict_page
-from resnetbook.sphinx_ext.links import Links, claim_anchor, erratum_anchor, method_anchor
+from resnetbook.sphinx_ext import (
+    cite,
+    errata,
+    figures,
+    ledger,
+    licences,
+    network,
+    status,
+    survey_map,
+    verdict_page,
+)
+from resnetbook.sphinx_ext.links import NETWORK_ANCHOR, Links, claim_anchor, erratum_anchor, method_anchor
 
 
 class MapDirective(SphinxDirective):
@@ -149,6 +159,27 @@ class Status(MapDirective):
         return self.html(status.page(root, self.links))
 
 
+class DataLicences(MapDirective):
+    """`{data-licences}`: each data set with its terms, and where the book uses it."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the tables."""
+        root = Path(self.env.srcdir)
+        self.depend_on([*licences.tables(), *status.records(), data_dir() / "results"])
+        self.depend_on(path for path, _ in status.notebooks(root))
+        return self.html(licences.page(root, self.links))
+
+
+class HowToCite(MapDirective):
+    """`{how-to-cite}`: the book and the survey, in a sentence and as BibTeX."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sentence and the entries."""
+        root = Path(self.env.srcdir)
+        self.depend_on([root / "CITATION.cff", cite.bibliography()])
+        return self.markdown(cite.page(root))
+
+
 class SurveyFigure(MapDirective):
     """`{survey-figure} 3`: one of the survey's figures, drawn anew with links into the book."""
 
@@ -180,10 +211,37 @@ class Assignment(MapDirective):
         return self.markdown(f"Your teacher gives you the notebook; it is made by `{command}`.")
 
 
+class Network(MapDirective):
+    """`{network}` or `{network} small`: two trained networks that the reader's browser computes.
+
+    The content is for viewers that know no directives, and does not stand in the book.
+    """
+
+    optional_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the networks' place."""
+        root = Path(self.env.srcdir)
+        self.depend_on(network.sources(root))
+        self.depend_on([Path(network.__file__)])
+        form = self.arguments[0] if self.arguments else "full"
+        if form == "full":
+            self.name_anchors([(NETWORK_ANCHOR, "Two networks in this page")])
+        up = "../" * self.env.docname.count("/")
+        try:
+            return self.html(network.network(form, root / "book" / "_static", up, self.links.network))
+        except ValueError as error:
+            raise self.error(str(error)) from error
+
+
 DIRECTIVES = {
     "assignment": Assignment,
+    "network": Network,
     "survey-map": SurveyMap,
     "claims-ledger": ClaimsLedger,
+    "data-licences": DataLicences,
+    "how-to-cite": HowToCite,
     "verdict-slider": VerdictSlider,
     "verdict-flags": VerdictFlags,
     "ledger-history": LedgerHistory,

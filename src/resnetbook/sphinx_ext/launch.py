@@ -5,6 +5,7 @@ to the page that explains the upload. The loader of thebe, which names another h
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -12,14 +13,33 @@ from sphinx.config import Config
 COLAB_PAGE = "book/colab"
 
 
+# The hosts that the theme can link to, and what it offers there: Colab opens notebooks from GitHub alone.
+BUTTONS = {
+    "github": ("use_repository_button", "use_edit_page_button", "use_issues_button"),
+    "gitlab": ("use_repository_button", "use_edit_page_button", "use_issues_button"),
+    "bitbucket": ("use_repository_button", "use_edit_page_button"),
+}
+
+
+def host_of(url: str) -> str:
+    """Return which of `BUTTONS` a repository's address belongs to, "" for another host or none."""
+    return next((name for name in BUTTONS if name in urlsplit(url).netloc), "")
+
+
 def prepare_theme(app: Sphinx, config: Config) -> None:
-    """Drop the theme's launch buttons while no repository is set: they would point nowhere."""
+    """Show the links to the repository that work there: its page, "suggest an edit", "open an issue", Colab.
+
+    Without a repository, or at a host that the theme does not know, no button would lead anywhere, so none is shown.
+    """
     options = config.html_theme_options
-    if not options.get("repository_url"):
-        for name in ("launch_buttons", "repository_url", "use_repository_button", "path_to_docs"):
+    host = host_of(options.get("repository_url") or "")
+    for name in {button for buttons in BUTTONS.values() for button in buttons}:
+        options[name] = name in BUTTONS.get(host, ())
+    if host != "github":
+        options.pop("launch_buttons", None)
+    if not host:
+        for name in ("repository_url", "path_to_docs"):
             options.pop(name, None)
-    else:
-        options["use_repository_button"] = True
 
 
 def remove_thebe(app: Sphinx) -> None:
@@ -40,8 +60,8 @@ def remove_thebe(app: Sphinx) -> None:
 def add_launch_button(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Lead from a notebook's header to the page about Colab while there is no repository."""
-    if app.config.html_theme_options.get("repository_url") or COLAB_PAGE not in app.env.found_docs:
+    """Lead from a notebook's header to the page about Colab where no button opens it there."""
+    if app.config.html_theme_options.get("launch_buttons") or COLAB_PAGE not in app.env.found_docs:
         return
     if not str(app.env.doc2path(pagename)).endswith(".ipynb") or "header_buttons" not in context:
         return

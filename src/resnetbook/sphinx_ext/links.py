@@ -11,6 +11,7 @@ from sphinx.environment import BuildEnvironment
 from resnetbook.sphinx_ext.html import slug
 
 RECORDS = "records"  # folder of the built book
+NETWORK_ANCHOR = "networks-in-this-page"
 API_PAGES = (
     "principle",
     "lab",
@@ -113,6 +114,16 @@ class Links:
             if each.startswith("resnetbook.experiments.") and each.split(".")[3:] == [name]
         ]
         return self.code(found[0]) if found else None
+
+    @property
+    def network(self) -> str | None:
+        """Return the address of the networks that a reader draws for, None where no chapter holds them."""
+        for docname in sorted(self.env.found_docs):
+            if docname.startswith("chapters/"):
+                text = Path(self.env.doc2path(docname)).read_text("utf-8")
+                if re.search(r"```+\{network\}( full)?\s*(\\n|$)", text, re.M):
+                    return self.page(docname, NETWORK_ANCHOR)
+        return None
 
     @cached_property
     def verdict_pages(self) -> dict[str, list[str]]:

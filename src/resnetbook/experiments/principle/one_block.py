@@ -230,9 +230,7 @@ def describe(settings: Settings) -> dict[str, str]:
 
 
 EXPERIMENT = Experiment(
-    name="one_block",
-    title="One block learns a map at or near the identity, or far from it",
-    claims=("C10",),
+    name="one_block", title="One block learns a map at or near the identity, or far from it", claims=("C10",),
     scales={
         "live": Settings(channels=4, steps=300),
         "quick": Settings(),
@@ -242,8 +240,5 @@ EXPERIMENT = Experiment(
         "quick": (Settings("pneumoniamnist"),),
         "full": (Settings("pneumoniamnist", channels=16, size=8, batch_size=64),),
     },
-    arms=arms,
-    run=run,
-    score=score,
-    data=describe,
-)
+    arms=arms, run=run, score=score, data=describe,
+)  # fmt: skip

@@ -122,12 +122,8 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "A square kernel, and a row and a column in its place",
-    claims=("C35",),
-    network=network,
-    run=run,
-    arms=arms,
+    __name__, "A square kernel, and a row and a column in its place", claims=("C35",),
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(train_size=200, epochs=2, width=4, rates=(0.05,)),
         "quick": Settings(),

@@ -105,18 +105,13 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "ResNeXt by cardinality, at equal parameters",
-    claims=("C38",),
-    network=network,
-    run=run,
-    arms=arms,
-    tuned_arms=trained,
+    __name__, "ResNeXt by cardinality, at equal parameters", claims=("C38",),
+    network=network, run=run, arms=arms, tuned_arms=trained,
     scales={
         "live": Settings(epochs=4, rates=(0.05,), widths=(16, 32, 64), group_widths=(16, 10, 6, 4)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", train_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0), depth=20
+            "cifar10_jpeg", train_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0), depth=20,
         ),
     },
     variants={
@@ -125,7 +120,7 @@ EXPERIMENT = fitting.experiment(
                 "pneumoniamnist", size=10, train_size=500, epochs=6, target_accuracy=0.9,
                 cardinalities=(1, 8), group_widths=(32, 7),
             ),
-        )
+        ),
     },
     seeds={"live": 2, "quick": 16, "full": 5},
 )  # fmt: skip

@@ -225,13 +225,11 @@ def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str
 
 
 EXPERIMENT = Experiment(
-    name="cell_search",
-    title="Cells ranked on small data, trained again on larger data",
-    claims=("C37",),
+    name="cell_search", title="Cells ranked on small data, trained again on larger data", claims=("C37",),
     scales={
         "live": Settings(
-            train_size=100, epochs=2, target_train_size=200, target_test_size=200, target_epochs=1,
-            cells=4, extremes=1, blocks=2, rates=(0.1,),
+            train_size=100, epochs=2, target_train_size=200, target_test_size=200, target_epochs=1, cells=4,
+            extremes=1, blocks=2, rates=(0.1,),
         ),
         "quick": Settings(),
         "full": Settings(
@@ -246,10 +244,8 @@ EXPERIMENT = Experiment(
                 data="mednist_small", size=8, train_size=120, epochs=8, target_data="pneumoniamnist",
                 target_size=10, target_train_size=600, target_test_size=0,
             ),
-        )
+        ),
     },
-    arms=arms,
-    run=run,
-    score=score,
+    arms=arms, run=run, score=score,
     data=lambda settings: fitting.describe_set(images_of(settings, "small", 0)),
 )  # fmt: skip

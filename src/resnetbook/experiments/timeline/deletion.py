@@ -190,20 +190,17 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Blocks taken out of trained networks",
-    claims=("C19", "C27"),
-    network=network,
-    run=run,
-    score=score,
-    arms=arms,
+    __name__, "Blocks taken out of trained networks", claims=("C19", "C27"),
+    network=network, run=run, score=score, arms=arms,
     scales={
         "live": Settings(
-            epochs=1, networks=("residual-8", "residual-14", "plain-14"), rates=(0.05,), together=(2,), draws=2, short=8
+            epochs=1, networks=("residual-8", "residual-14", "plain-14"), rates=(0.05,), together=(2,),
+            draws=2, short=8,
         ),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", epochs=15, batch_size=512, widths=(16, 32, 64), rates=(0.1, 0.3, 1.0), images=2000,
+            "cifar10_jpeg", epochs=15, batch_size=512, widths=(16, 32, 64), rates=(0.1, 0.3, 1.0),
+            images=2000,
             networks=("residual-14", "residual-20", "residual-32", "residual-56", "residual-110", "plain-20"),
         ),
     },
@@ -213,6 +210,6 @@ EXPERIMENT = fitting.experiment(
                 "pneumoniamnist", size=14, train_size=600, epochs=6, target_loss=0.2,
                 networks=("residual-14", "residual-20", "residual-56"),
             ),
-        )
+        ),
     },
 )  # fmt: skip

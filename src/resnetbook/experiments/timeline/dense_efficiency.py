@@ -199,21 +199,19 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "DenseNet and ResNets at equal accuracy: parameters, multiplications, memory, time",
+    __name__, "DenseNet and ResNets at equal accuracy: parameters, multiplications, memory, time",
     claims=("C28", "C29"),
-    network=network,
-    run=run,
-    arms=arms,
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(
-            train_size=200, epochs=2, rates=(0.15,), growth_rates=(3,), resnet_widths=(3,), preact_widths=(3,)
+            train_size=200, epochs=2, rates=(0.15,), growth_rates=(3,), resnet_widths=(3,),
+            preact_widths=(3,),
         ),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", train_size=10_000, epochs=10, batch_size=256, rates=(0.05, 0.15, 0.5), densenet_depth=40,
-            resnet_depth=38, preact_depth=56, growth_rates=(6, 12, 24), resnet_widths=(6, 12, 24),
-            preact_widths=(6, 12, 24), reference=16, targets=(0.5, 0.6),
+            "cifar10_jpeg", train_size=10_000, epochs=10, batch_size=256, rates=(0.05, 0.15, 0.5),
+            densenet_depth=40, resnet_depth=38, preact_depth=56, growth_rates=(6, 12, 24),
+            resnet_widths=(6, 12, 24), preact_widths=(6, 12, 24), reference=16, targets=(0.5, 0.6),
         ),
     },
     variants={"quick": (Settings("pneumoniamnist", size=12, train_size=500, epochs=6, targets=(0.85, 0.9)),)},

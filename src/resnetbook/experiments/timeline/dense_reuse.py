@@ -222,18 +222,15 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = Experiment(
-    name="dense_reuse",
-    title="Which maps a trained DenseNet reads, and which it needs",
-    claims=("C29",),
+    name="dense_reuse", title="Which maps a trained DenseNet reads, and which it needs", claims=("C29",),
     scales={
         "live": Settings(train_size=200, epochs=2, depth=16, growth_rate=4),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", epochs=15, batch_size=512, rates=(0.3,), depth=40, growth_rate=12, strong=2e-3, images=2000
+            "cifar10_jpeg", epochs=15, batch_size=512, rates=(0.3,), depth=40, growth_rate=12, strong=2e-3,
+            images=2000,
         ),
     },
     variants={"quick": (Settings("pneumoniamnist", size=12, train_size=500, epochs=12),)},
-    arms=arms,
-    run=run,
-    data=fitting.describe,
+    arms=arms, run=run, data=fitting.describe,
 )  # fmt: skip

@@ -100,12 +100,8 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Stochastic depth by survival probability",
-    claims=("C24", "C25", "C26"),
-    network=network,
-    run=run,
-    arms=arms,
+    __name__, "Stochastic depth by survival probability", claims=("C24", "C25", "C26"),
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(epochs=2, depth=8, rates=(0.05,), timed_steps=2),
         "quick": Settings(),

@@ -110,19 +110,15 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "DPN, ResNet and DenseNet at equal multiplications",
-    claims=("C32",),
-    network=network,
-    run=run,
-    arms=arms,
+    __name__, "DPN, ResNet and DenseNet at equal multiplications", claims=("C32",),
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(epochs=2, rates=(0.05,), limits=False),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", train_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0),
-            resnet_depth=56, resnet_widths=(16, 32, 64), densenet_depth=88, growth_rate=9, blocks=5, groups=8,
-            inner_width=48, residual_width=32, dense_increment=10, sum_width=52, concat_increment=26,
+            "cifar10_jpeg", train_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0), resnet_depth=56,
+            resnet_widths=(16, 32, 64), densenet_depth=88, growth_rate=9, blocks=5, groups=8, inner_width=48,
+            residual_width=32, dense_increment=10, sum_width=52, concat_increment=26,
         ),
     },
     variants={

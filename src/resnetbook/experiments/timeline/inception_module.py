@@ -159,25 +159,15 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "An Inception module and convolutions of equal multiplications",
-    claims=("C15",),
-    network=network,
-    arms=arms,
-    run=run,
+    __name__, "An Inception module and convolutions of equal multiplications", claims=("C15",),
+    network=network, arms=arms, run=run,
     scales={
         "live": Settings(data="digits", size=8, train_size=200, epochs=1, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            size=0,
-            train_size=10_000,
-            validation_size=0,
-            epochs=15,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
-            entry=64,
-            narrow=2,
+            size=0, train_size=10_000, validation_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0),
+            entry=64, narrow=2,
         ),
     },
     variants={"quick": (Settings("pneumoniamnist", size=14, epochs=6),)},
-)
+)  # fmt: skip

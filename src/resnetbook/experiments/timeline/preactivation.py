@@ -58,26 +58,15 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "ResNet and ResNet V2 by depth",
-    claims=("C16",),
-    network=network,
-    arms=arms,
-    run=run,
-    score=partial(normalisation.score, network),
+    __name__, "ResNet and ResNet V2 by depth", claims=("C16",),
+    network=network, arms=arms, run=run, score=partial(normalisation.score, network),
     scales={
         "live": Settings(depths=(8, 14), epochs=1, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg",
-            train_size=8000,
-            epochs=12,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
+            "cifar10_jpeg", train_size=8000, epochs=12, batch_size=512, rates=(0.1, 0.3, 1.0),
             widths=(16, 32, 64),
         ),
     },
-    variants={
-        "quick": (Settings("pneumoniamnist", size=14, train_size=300, batch_size=25),),
-    },
-)
+    variants={"quick": (Settings("pneumoniamnist", size=14, train_size=300, batch_size=25),)},
+)  # fmt: skip

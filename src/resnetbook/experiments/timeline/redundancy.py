@@ -169,12 +169,8 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Redundancy and new features: sums and concatenations",
-    claims=("C33",),
-    network=network,
-    run=run,
-    arms=arms,
+    __name__, "Redundancy and new features: sums and concatenations", claims=("C33",),
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(epochs=2, rates=(0.05,), images=100),
         "quick": Settings(),

@@ -105,13 +105,8 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Inception modules with and without a shortcut",
-    claims=("C36",),
-    network=network,
-    run=run,
-    score=partial(normalisation.score, network),
-    arms=arms,
+    __name__, "Inception modules with and without a shortcut", claims=("C36",),
+    network=network, run=run, score=partial(normalisation.score, network), arms=arms,
     scales={
         "live": Settings(train_size=200, epochs=2, blocks=1, scales=(0.3,), rates=(0.05,)),
         "quick": Settings(),
@@ -120,9 +115,5 @@ EXPERIMENT = fitting.experiment(
             widths=(32, 64, 128),
         ),
     },
-    variants={
-        "quick": (
-            Settings("pneumoniamnist", size=14, train_size=400, epochs=6, scales=(0.3, 1.0)),
-        )
-    },
+    variants={"quick": (Settings("pneumoniamnist", size=14, train_size=400, epochs=6, scales=(0.3, 1.0)),)},
 )  # fmt: skip

@@ -75,24 +75,15 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Shortcuts over shortcuts, with and without stochastic depth",
-    claims=("C18",),
-    network=network,
-    arms=arms,
-    run=run,
-    score=score,
+    __name__, "Shortcuts over shortcuts, with and without stochastic depth", claims=("C18",),
+    network=network, arms=arms, run=run, score=score,
     scales={
         "live": Settings(depth=14, epochs=2, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg",
-            train_size=8000,
-            epochs=12,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
+            "cifar10_jpeg", train_size=8000, epochs=12, batch_size=512, rates=(0.1, 0.3, 1.0),
             widths=(16, 32, 64),
         ),
     },
     variants={"quick": (Settings("pneumoniamnist", size=14, train_size=300),)},
-)
+)  # fmt: skip

@@ -87,24 +87,14 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "A wide and a deep residual network of equal parameters",
-    claims=("C20", "C22"),
-    network=network,
-    arms=arms,
-    run=run,
-    score=partial(normalisation.score, network),
+    __name__, "A wide and a deep residual network of equal parameters", claims=("C20", "C22"),
+    network=network, arms=arms, run=run, score=partial(normalisation.score, network),
     scales={
         "live": Settings(epochs=2, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg",
-            train_size=20_000,
-            validation_size=0,
-            epochs=15,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
-            widths=(16, 32, 64),
+            "cifar10_jpeg", train_size=20_000, validation_size=0, epochs=15, batch_size=512,
+            rates=(0.1, 0.3, 1.0), widths=(16, 32, 64),
         ),
     },
     variants={
@@ -113,4 +103,4 @@ EXPERIMENT = fitting.experiment(
             Settings("cifar10_jpeg", size=16, train_size=1000, epochs=10),
         ),
     },
-)
+)  # fmt: skip
