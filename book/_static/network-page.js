@@ -4,7 +4,7 @@ document.addEventListener("DOMContentLoaded", () => {
   if (!box || !window.rbNetworks || !window.rbNetwork) return;
   const { bytes, load, run, softmax } = window.rbNetwork;
   const { side, levels, images, shown, networks: packed } = window.rbNetworks;
-  const names = { residual: "Residual network", plain: "Plain twin" };
+  const names = { residual: "Residual network", plain: "plain twin" };
   const networks = Object.fromEntries(Object.keys(names).map((kind) => [kind, load(packed[kind])]));
   const form = box.querySelector("form"), find = (selector) => form.querySelector(selector);
   const percent = (share) => `${Math.round(100 * share)} %`;
@@ -25,16 +25,16 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   // The picture of the cells, in the pad and on the buttons.
-  function cells(image) {
-    return image.map((value, cell) =>
-      `<rect x="${cell % side}" y="${Math.floor(cell / side)}" width="1.02" height="1.02" fill-opacity="${value / levels}"/>`).join("");
-  }
+  const paper = [252, 252, 250], black = [33, 33, 37];
+  const grey = (value) => `rgb(${paper.map((light, at) => Math.round(light + (black[at] - light) * value / levels))})`;
+  const cells = (image) => image.map((value, cell) =>
+    `<rect x="${cell % side}" y="${Math.floor(cell / side)}" width="1.02" height="1.02" fill="${grey(value)}"/>`).join("");
   const pad = find(".rb-net-pad");
   let cursor = 0, cursorSeen = false;
   function drawPad(image) {
     const x = cursor % side + 0.06, y = Math.floor(cursor / side) + 0.06;
     const frame = `<rect class="rb-net-frame" x="${x}" y="${y}" width="0.88" height="0.88"/>`;
-    pad.innerHTML = `<g class="rb-net-ink">${cells(image)}</g>${cursorSeen ? frame : ""}`;
+    pad.innerHTML = cells(image) + (cursorSeen ? frame : "");
   }
 
   function drawScores(kind, scores) {
@@ -79,7 +79,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     drawPad(image);
     if (slider) {
-      slider.closest("label").querySelector("output").textContent = scale.toFixed(2);
+      find("output").textContent = scale.toFixed(2);
       drawSignal(sizes);
     } else {
       pad.setAttribute("aria-label", `A handwritten ${label}`);
@@ -145,7 +145,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const button = document.createElement("button");
       button.type = "button";
       button.setAttribute("aria-label", `Test image, a ${image.label}`);
-      button.innerHTML = `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true"><g class="rb-net-ink">${cells([...bytes(image.values)])}</g></svg>`;
+      button.innerHTML = `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true">${cells([...bytes(image.values)])}</svg>`;
       button.addEventListener("click", () => { pick(image); show(); });
       find(".rb-net-picks").append(button);
     }

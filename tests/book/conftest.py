@@ -42,7 +42,8 @@ def is_current(html: Path) -> bool:
 
 def build() -> None:
     """Build the book as `make book` does: warnings are errors, no package is installed."""
-    command = [sys.executable, "-m", "jupyter_book", "build", ".", "-W", "-n", "--keep-going"]
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")  # it cannot be called by `python -m`
+    command = [jupyter_book, "build", ".", "-W", "-n", "--keep-going"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -292,6 +292,32 @@ def test_configuration_carries_the_repository_to_the_launch_button(url):
     assert bool(options.get("launch_buttons", {}).get("colab_url")) == bool(url)
 
 
+def _documented(name, origin=None, inherited=False, kind="class", children=()):
+    found = SimpleNamespace(
+        name=name, docstring="Words.", type=kind, inherited=inherited, children=list(children)
+    )
+    found.imported, found.obj = origin is not None, {"original_path": origin}
+    return found
+
+
+def test_what_a_private_module_defines_is_documented_where_it_is_exported():
+    method = _documented("forward", "book._cells.Cell.forward", kind="method")
+    cell = _documented("Cell", "book._cells.Cell", children=[method])
+    assert api.listing(cell, "book.net", ["Cell"]) == [
+        ".. autoapiclass:: book.net.Cell",
+        "   :members: forward",
+        "   :member-order: bysource",
+        "",
+    ]
+    assert api.listing(cell, "book.net", ["Net"]) == []  # used in the module, not handed on
+    assert (
+        api.listing(_documented("Cell", "book.cells.Cell"), "book.net", ["Cell"]) == []
+    )  # has a page of its own
+    assert api.listing(_documented("Net"), "book.net") == [".. autoapiclass:: book.net.Net", ""]
+    assert api.listing(_documented("Net", inherited=True), "book.net", ["Net"]) == []
+    assert api.listing(_documented("_Net"), "book.net", ["_Net"]) == []
+
+
 # --- code that a chapter shows ------------------------------------------------------------------------------
 
 
@@ -366,29 +392,3 @@ def test_the_place_of_shown_code_is_linked_on_the_page():
         "../../book/api_lab.html#resnetbook.lab.blocks.Block",
         "https://host/owner/book/blob/main/src/resnetbook/lab/blocks.py#L3-L9",
     ]
-
-
-def _documented(name, origin=None, inherited=False, kind="class", children=()):
-    found = SimpleNamespace(
-        name=name, docstring="Words.", type=kind, inherited=inherited, children=list(children)
-    )
-    found.imported, found.obj = origin is not None, {"original_path": origin}
-    return found
-
-
-def test_what_a_private_module_defines_is_documented_where_it_is_exported():
-    method = _documented("forward", "book._cells.Cell.forward", kind="method")
-    cell = _documented("Cell", "book._cells.Cell", children=[method])
-    assert api.listing(cell, "book.net", ["Cell"]) == [
-        ".. autoapiclass:: book.net.Cell",
-        "   :members: forward",
-        "   :member-order: bysource",
-        "",
-    ]
-    assert api.listing(cell, "book.net", ["Net"]) == []  # used in the module, not handed on
-    assert (
-        api.listing(_documented("Cell", "book.cells.Cell"), "book.net", ["Cell"]) == []
-    )  # has a page of its own
-    assert api.listing(_documented("Net"), "book.net") == [".. autoapiclass:: book.net.Net", ""]
-    assert api.listing(_documented("Net", inherited=True), "book.net", ["Net"]) == []
-    assert api.listing(_documented("_Net"), "book.net", ["_Net"]) == []

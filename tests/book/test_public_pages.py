@@ -41,7 +41,7 @@ def documents() -> list[str]:
     return walk(toc.root.docname)
 
 
-def test_every_set_that_the_package_loads_has_its_row() -> None:
+def test_every_set_that_the_package_loads_is_on_the_page() -> None:
     from resnetbook.lab import data
 
     rows = {entry.name: entry for group in licences.terms() for entry in group}
@@ -57,7 +57,7 @@ def test_the_page_says_of_each_set_what_its_card_says() -> None:
     from resnetbook.lab import data
 
     text = BeautifulSoup(licences.page(ROOT, Nowhere()), "html.parser")  # type: ignore[arg-type]
-    rows = {row.find("code").get_text(): row.get_text(" ") for row in text.select("tbody tr")}
+    rows = {found.find("code").get_text(): found.get_text(" ") for found in text.select("article")}
     for card in data.cards():
         for words in (
             card.licence,
@@ -88,6 +88,16 @@ def test_uses_are_found_in_calls_and_counted_in_records(tmp_path, monkeypatch) -
     assert licences.uses(tmp_path) == {"bloodmnist": ["chapters/a"], "wbc": ["chapters/a"]}
     monkeypatch.setattr(licences.status, "records", lambda: [tmp_path / "r.json", tmp_path / "s.json"])
     assert licences.recorded() == {"digits": 1}
+
+
+def test_few_chapters_are_named_and_many_counted() -> None:
+    titles = {f"chapters/{letter}": f"Chapter {letter}" for letter in "abcde"}
+    some = licences.places(list(titles)[:2], 1, titles, Nowhere())  # type: ignore[arg-type]
+    assert (
+        some == '<a href="chapters/a.html">Chapter a</a>; <a href="chapters/b.html">Chapter b</a>; 1 record'
+    )
+    assert licences.places(list(titles), 2, titles, Nowhere()) == "5 chapters; 2 records"  # type: ignore[arg-type]
+    assert licences.places([], 0, titles, Nowhere()) == "not used yet"  # type: ignore[arg-type]
 
 
 def test_no_page_shows_images_of_a_set_that_may_not_be_shown() -> None:
@@ -308,7 +318,7 @@ def test_previous_and_next_lead_through_the_whole_book(html: Path) -> None:
 @pytest.mark.book
 def test_licences_citation_and_changes_are_pages(html: Path) -> None:
     page = soup(html / "book/licences.html")
-    shown = {row.find("code").get_text() for row in page.select("table.rb-licences tbody tr")}
+    shown = {found.find("code").get_text() for found in page.select("article.rb-card")}
     assert shown == {entry.name for group in licences.terms() for entry in group}
     assert "@book{resnetbook2026," in soup(html / "book/cite.html").get_text()
     changes = soup(html / "book/changes.html")
@@ -328,3 +338,17 @@ def test_licences_citation_and_changes_are_pages(html: Path) -> None:
 )
 def test_notices_of_others_lie_beside_the_pages(html: Path, file: str, notice: str) -> None:
     assert notice in (html / "_static" / file).read_text(encoding="utf-8")
+
+
+def test_the_bare_address_has_the_preview_of_the_landing_page(tmp_path: Path) -> None:
+    words = "Why does a network get worse when it is made deeper, and what ended this?"
+    running = app("https://owner.github.io/name")
+    running.outdir = tmp_path
+    running.builder.format = "html"
+    running.config.root_doc = FIRST
+    running.env = SimpleNamespace(get_doctree=lambda name: page(text(words)) if name == FIRST else None)
+    launch.write_index(running, None)  # type: ignore[arg-type]
+    head = soup(tmp_path / "index.html").head
+    assert head.find("meta", attrs={"name": "description"})["content"] == words
+    assert head.find("meta", property="og:url")["content"] == "https://owner.github.io/name/"
+    assert f"url={FIRST}.html" in head.find("meta", attrs={"http-equiv": "refresh"})["content"]

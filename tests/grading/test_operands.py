@@ -96,6 +96,24 @@ def test_an_array_equals_what_all_its_elements_equal() -> None:
     assert not holds("==", [[1, 2]], [[1, 3]])
 
 
+def test_words_none_and_dicts_are_met_exactly() -> None:
+    for one in ("a", "", None, True, {}, {"a": 1, "b": [2]}):
+        assert holds("==", one, one)
+    for left, right in (
+        ("a", "b"),
+        ("a", None),
+        (None, False),
+        ("1", 1),
+        ({"a": 1}, {"b": 1}),
+        ({"a": 1}, {"a": 2}),
+    ):
+        assert not holds("==", left, right)
+        assert not holds("==", right, left)
+    assert not holds("==", {"a": 1}, {"a": 1, "b": 2})
+    assert not holds("==", {"a": 1, "b": 2}, {"a": 1})
+    assert holds("==", {"a": 1.0}, {"a": 1.005})
+
+
 def test_membership_sees_keys_parts_of_words_and_rows() -> None:
     for item, whole, within in (
         ("b", "abc", True), (1, "1", False), (1, {"1": 0}, True), (2, {"1": 0}, False), (3.0, [[1, 2], [3, 4]], True),
@@ -125,6 +143,13 @@ def deep(levels: int) -> Any:
     return value
 
 
+def hashable(levels: int) -> Any:
+    value: Any = 0
+    for _ in range(levels):
+        value = (value,)
+    return value
+
+
 def test_what_is_too_large_is_said_to_be_and_what_is_not_is_kept() -> None:
     for small, large in (
         ([0] * 1999, [0] * 2000),
@@ -135,6 +160,9 @@ def test_what_is_too_large_is_said_to_be_and_what_is_not_is_kept() -> None:
         assert plain(small) == small
         assert plain(large) == {OTHER: "large"}
     assert plain(-(2**4096) + 1) == -(2**4096) + 1
+    for small, large in ((tuple(range(99)), tuple(range(100))), (hashable(16), hashable(17))):  # as keys
+        assert list(plain({small: 0}).values()) == [0]
+        assert plain({large: 0}) == {OTHER: "large"}
 
 
 class Odd:

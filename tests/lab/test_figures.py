@@ -152,6 +152,13 @@ def test_heatmap(axes):
     assert axes.figure.axes[-1].get_ylabel() == "norm"
 
 
+def test_a_heatmap_of_one_known_value(axes):
+    image = figures.heatmap(axes, [[np.nan, 3.0]], label="")
+    assert image.get_array().mask.tolist() == [[True, False]]
+    with pytest.raises(ValueError, match=r"expected at least one finite value$"):
+        figures.heatmap(axes, [[np.nan, np.inf]], label="")
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -163,7 +163,7 @@ class DataLicences(MapDirective):
     """`{data-licences}`: each data set with its terms, and where the book uses it."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the tables."""
+        """Return one card a set."""
         root = Path(self.env.srcdir)
         self.depend_on([*licences.tables(), *status.records(), data_dir() / "results"])
         self.depend_on(path for path, _ in status.notebooks(root))

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+from resnetbook.sphinx_ext import preview
+
 COLAB_PAGE = "book/colab"
 
 
@@ -81,16 +83,17 @@ def add_launch_button(
 INDEX = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
+{tags}
 <link rel="icon" href="_static/favicon.svg"><meta http-equiv="refresh" content="0; url={url}"></head>
 <body><main><h1>{title}</h1><p><a href="{url}">Open the book</a></p></main></body></html>
 """
 
 
 def write_index(app: Sphinx, exception: Exception | None) -> None:
-    """Write `index.html`, which leads to the landing page."""
+    """Write `index.html`, which leads to the landing page and shows its preview where the bare address is shared."""
     if exception is None and app.builder.format == "html":
-        path = app.outdir / "index.html"
-        path.write_text(
-            INDEX.format(title=app.config.html_title, url=app.builder.get_target_uri(app.config.root_doc)),
-            encoding="utf-8",
-        )
+        title, root = app.config.html_title, app.config.root_doc
+        description = preview.shorten(preview.paragraph(app.env.get_doctree(root)))
+        tags = preview.tags(title, description, title, preview.address(app, ""))
+        text = INDEX.format(title=title, tags=tags, url=app.builder.get_target_uri(root))
+        (app.outdir / "index.html").write_text(text, encoding="utf-8")

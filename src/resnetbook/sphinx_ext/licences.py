@@ -1,14 +1,14 @@
-"""The page "Data and licences": one row for each data set that the package loads, from the loaders' own tables.
+"""The page "Data and licences": each data set that the package loads, with its terms, from the loaders' own tables.
 
-The tables are read as files, since the loaders import torch and the book is built without it; a test holds every row
-equal to the loaders' card.
+The tables are read as files, since the loaders import torch and the book is built without it; a test holds each of them equal
+to the loaders' card.
 """
 
 import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Any
 
 import resnetbook
 from resnetbook.sphinx_ext import status
-from resnetbook.sphinx_ext.html import inline, link, table
+from resnetbook.sphinx_ext.html import inline, link, slug
 from resnetbook.sphinx_ext.links import Links
 
+FEW = 4  # chapters that are named one by one
 # What a licence asks of somebody who passes images of the set on, by the first words of its name; the first that fits.
 ASKS = {
     "CC0": "Nothing. We name the source all the same.",
@@ -105,7 +106,7 @@ def uses(root: Path) -> dict[str, list[str]]:
     return found
 
 
-def recorded() -> dict[str, int]:
+def recorded() -> Counter[str]:
     """Return how many records of experiments rest on each set."""
     records = (json.loads(path.read_text(encoding="utf-8")) for path in status.records())
     return Counter(
@@ -113,38 +114,46 @@ def recorded() -> dict[str, int]:
     )
 
 
-def row(
-    entry: Terms, pages: Iterable[str], records: int, titles: dict[str, str], links: Links
-) -> tuple[str, ...]:
-    """Return the cells of one set."""
+def places(pages: Sequence[str], records: int, titles: dict[str, str], links: Links) -> str:
+    """Return where the book uses a set, HTML: its chapters by name as long as they are few, and how many records."""
+    found = [link(inline(titles[page]), links.page(page)) for page in pages]
+    if len(found) > FEW:
+        found = [f"{len(found)} chapters"]
+    if records:
+        found.append(f"{records} record{'s' if records > 1 else ''}")
+    return "; ".join(found) or "not used yet"
+
+
+def card(entry: Terms, used: str) -> str:
+    """Return one set as HTML."""
     shown = "" if entry.printable else " <strong>The book shows no image of it.</strong>"
-    places = [link(inline(titles.get(page, page)), links.page(page)) for page in pages]
-    places += [f"{records} record{'s' if records > 1 else ''}"] if records else []
+    fields = (
+        ("Licence", f"{inline(entry.licence)}. {inline(asks(entry.licence))}{shown}"),
+        ("Line to print", inline(entry.attribution)),
+        ("To cite", inline(entry.citation)),
+        ("Source", inline(entry.source)),
+        ("In this book", used),
+    )
+    items = "".join(f"<dt>{name}</dt><dd>{words}</dd>" for name, words in fields)
+    anchor = f"set-{slug(entry.name)}"
     return (
-        f"{inline(entry.title)}<br><code>{entry.name}</code>",
-        f"{inline(entry.licence)}.<br>{inline(asks(entry.licence))}{shown}",
-        f'{inline(entry.attribution)}.<br><span class="rb-note">Cite: {inline(entry.citation)}.</span>',
-        f'<span class="rb-note">{inline(entry.source)}.</span>',
-        ", ".join(places) or "not used yet",
+        f'<article class="rb-card" id="{anchor}"><p class="rb-head"><strong>{inline(entry.title)}</strong> '
+        f"<code>{entry.name}</code></p><dl>{items}</dl></article>"
     )
 
 
 def page(root: Path, links: Links) -> str:
-    """Return both tables as HTML."""
+    """Return all sets as HTML; those of MedMNIST are folded."""
     used, records = uses(root), recorded()
     titles = {
         name: status.title_of(json.loads(path.read_text(encoding="utf-8")), path.stem)
         for path, name in status.notebooks(root)
     }
-    head = ("Set", "Licence, and what it asks for", "Whom to name", "Where it comes from", "In this book")
-    parts = []
-    for group, label in zip(
-        terms(), ("Sets with a loader of their own", "The 18 sets of MedMNIST"), strict=True
-    ):
-        rows = [
-            row(each, used.get(each.name, []), records.get(each.name, 0), titles, links) for each in group
-        ]
-        parts.append(
-            f'<p class="rb-caption">{label}</p>' + table(head, rows, label=label, classes="rb-licences")
+    own, medmnist = (
+        "".join(
+            card(each, places(used.get(each.name, []), records[each.name], titles, links)) for each in group
         )
-    return "\n".join(parts)
+        for group in terms()
+    )
+    head = f"<summary><strong>The {len(terms()[1])} sets of MedMNIST</strong></summary>"
+    return f'{own}<details class="rb-group">{head}{medmnist}</details>'

@@ -12,7 +12,7 @@ from resnetbook.sphinx_ext.html import attribute, inline, link
 from resnetbook.sphinx_ext.links import NETWORK_ANCHOR
 
 FORMS = ("full", "small")
-NAMES = {"residual": "Residual network", "plain": "Plain twin"}
+NAMES = {"residual": "Residual", "plain": "Plain twin"}
 SCRIPTS = ("network-weights.js", "network.js", "network-page.js")
 PICTURE = "network.png"
 
@@ -77,9 +77,12 @@ def _full(found: dict[str, Any]) -> str:
         '<label><input type="checkbox" name="erase"> Erase</label></p>'
         '<div class="rb-net-picks" role="group" aria-label="Test images"></div></div>'
         f'<div class="rb-net-output">{_scores()}{_blocks(found)}'
-        "<label><span>Scale of the identity in the residual network: <output>1</output></span>"
-        '<input type="range" name="scale" min="0" max="2" step="0.05" value="1"></label>'
-        '<p class="rb-net-title" aria-hidden="true">Size of the signal (root mean square)</p>'
+        # An output inside the label would take the label's name away from the slider.
+        '<div class="rb-net-scale"><label for="rb-net-scale">Scale of the identity in the residual network</label> '
+        '<output for="rb-net-scale">1.00</output>'
+        '<input type="range" id="rb-net-scale" name="scale" min="0" max="2" step="0.05" value="1"></div>'
+        '<p class="rb-net-title" aria-hidden="true">Size of the signal (root mean square)'
+        '<span class="rb-net-key">● residual</span><span class="rb-net-key rb-net-plain">■ plain</span></p>'
         '<div class="rb-net-signal"></div></div>'
     )
 
@@ -121,14 +124,14 @@ def _block(number: int) -> str:
 
 def _caption(found: dict[str, Any], form: str, code: str, more: str | None) -> str:
     networks = found["networks"]
-    right = " and ".join(f"the {kind} one {100 * networks[kind]['accuracy']:.1f} %" for kind in NAMES)
+    residual, plain = (f"{100 * networks[kind]['accuracy']:.1f} %" for kind in NAMES)
     text = (
-        f"Two networks of {networks['residual']['depth']} layers, trained alike on digits; of {found['tested']} test images "
-        f"{right} right. Your browser computes them, by {code} of plain JavaScript. "
+        f"Two networks of {networks['residual']['depth']} layers, trained alike on digits. The residual one is right on {residual} "
+        f"of {found['tested']} test images, its plain twin on {plain}. Your browser computes them, by {code} of plain JavaScript. "
     )
     if form == "small" and more:
         text += f"{link('Draw a digit yourself', more)}. "
-    return text + inline(found["attribution"])
+    return f"{text}{inline(found['attribution'])}."
 
 
 def _alt(found: dict[str, Any]) -> str:

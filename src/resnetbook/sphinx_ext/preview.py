@@ -85,13 +85,18 @@ def tags(title: str, description: str, site: str, url: str) -> str:
     )
 
 
+def address(app: Sphinx, path: str) -> str:
+    """Return the absolute address of a file of the published book, "" while no `html_baseurl` is set."""
+    base = app.config.html_baseurl
+    return f"{base.rstrip('/')}/{path}" if base else ""
+
+
 def add(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Add the tags to a page that has a source."""
     if doctree is None:
         return
     site = app.config.project or app.config.html_title
     title = re.sub(r"<[^>]+>", "", context.get("title", "")) or site
-    base = app.config.html_baseurl
-    url = f"{base.rstrip('/')}/{app.builder.get_target_uri(pagename)}" if base else ""
+    url = address(app, app.builder.get_target_uri(pagename))
     description = shorten(paragraph(doctree))
     context["metatags"] = context.get("metatags", "") + "\n" + tags(title, description, site, url) + "\n"

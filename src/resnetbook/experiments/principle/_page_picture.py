@@ -35,8 +35,9 @@ def _draw(found: dict[str, Any]) -> Any:
     figure = Figure(figsize=(6.4, 6.0), layout="constrained")
     grid = figure.add_gridspec(3, 2, width_ratios=(2, 3), height_ratios=(1, 1, 1.3))
     image = figure.add_subplot(grid[:2, 0])
-    image.imshow(_page_script.image(found["images"][found["shown"]]), cmap="Greys", vmin=0, vmax=1)
-    image.set(title="image", xticks=(), yticks=())
+    shown = found["images"][found["shown"]]
+    image.imshow(_page_script.image(shown), cmap="Greys", vmin=0, vmax=1)
+    image.set(title=f"a handwritten {shown['label']}", xticks=(), yticks=())
     image.grid(False)
     for row, (state, title) in enumerate((("on", "all blocks on"), ("off", f"block {found['off'] + 1} off"))):
         scores = figure.add_subplot(grid[row, 1])
@@ -49,11 +50,7 @@ def _draw(found: dict[str, Any]) -> Any:
     for kind in SHIFT:
         sizes = found["networks"][kind]["prepared"]["sizes"]
         along.plot(sizes, color=figures.COLOURS[kind], ls=figures.LINES[kind], marker="o", ms=5, label=kind)
-    along.set(
-        xlabel="block (0: what enters the first)",
-        ylabel="root mean square",
-        yscale="log",
-        xticks=range(len(sizes)),
-    )
-    along.legend()
+    along.set(xlabel="block (0: what enters the first)", ylabel="root mean square", xticks=range(len(sizes)))
+    along.set(yscale="log", ylim=(0.1, 10), yticks=(0.1, 1, 10), yticklabels=("0.1", "1", "10"))
+    along.legend(loc="upper left", ncols=2)
     return figure

@@ -34,14 +34,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnetbook.experiments.timeline._blocks import costs_little, responses
 from resnetbook.lab import fitting, measuring, normalisation
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
 from resnetbook.principle.paths import lesion
 from resnetbook.timeline.resnet import CifarResNet
 from resnetbook.timeline.stochastic_depth import StochasticDepthResNet
-
-ONE_SIDED = 1.645
 
 
 @dataclass(frozen=True)
@@ -82,30 +81,6 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
     if kind == "stochastic":
         return StochasticDepthResNet(int(depth), settings.survival, **sizes)
     return CifarResNet(int(depth), residual=kind == "residual", **sizes)
-
-
-@torch.no_grad()
-def responses(model: Any, images: Tensor) -> list[float]:
-    """Return |F(x)| / |x| for each block in eval mode, over a batch of images. A plain block has F too."""
-    found, handles = [], []
-    for _, block in model.blocks:
-        handles.append(
-            block.register_forward_pre_hook(
-                lambda module, args: found.append(float(module.branch(args[0]).norm() / args[0].norm()))
-            )
-        )
-    mode = model.training
-    model.eval()(images)
-    model.train(mode)
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-def costs_little(clean: Tensor, left: Tensor, negligible: float) -> bool:
-    """Return whether a deletion costs less than `negligible`, surely: the upper end of its cost over paired images."""
-    cost = clean.double() - left.double()
-    return bool(cost.mean() + ONE_SIDED * cost.std() / len(cost) ** 0.5 < negligible)
 
 
 def sets_of_blocks(settings: Settings, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
