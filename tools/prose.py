@@ -55,7 +55,7 @@ class Paragraph:
         shown = re.sub(r"\{cite:?\w*\}`[^`]*`", "", self.source)
         shown = _LINK.sub(lambda m: m["text"], shown)
         for pattern in _INLINE:
-            shown = pattern.sub(" x ", shown)
+            shown = pattern.sub(lambda m: " " if m[0].startswith("<") else " x ", shown)
         return len(re.findall(r"[^\W_][\w'’-]*", shown))
 
 
