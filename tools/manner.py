@@ -122,11 +122,16 @@ def classes(notebook: Notebook) -> list[str]:
 
 def moving(notebook: Notebook) -> list[str]:
     """At least one figure can be changed by whoever has a kernel, and stands on the page for those who have none."""
-    for _, cell in code(notebook):
-        pages = ["".join(output.get("data", {}).get("text/html", "")) for output in cell["outputs"]]
-        if re.search(r"\blive\(", source(cell)) and any("resnetbook-panels" in page for page in pages):
-            return []
-    return ["no figure of widgets.live with its prepared panels"]
+    found, shown = [], False
+    for n, cell in code(notebook):
+        data = [output.get("data", {}) for output in cell["outputs"]]
+        if any("application/vnd.jupyter.widget-view+json" in kinds for kinds in data):
+            found.append(f"cell {n}: a widget is stored whose model is gone: execute it by tools/execute.py")
+        pages = ["".join(kinds.get("text/html", "")) for kinds in data]
+        shown |= re.search(r"\blive\(", source(cell)) is not None and any(
+            "resnetbook-panels" in p for p in pages
+        )
+    return found if shown else [*found, "no figure of widgets.live with its prepared panels"]
 
 
 def links(notebook: Notebook) -> list[str]:

@@ -90,6 +90,8 @@ def options(*bodies: str) -> str:
 
 
 LONG = "x" * 89
+VIEW = {"application/vnd.jupyter.widget-view+json": {"model_id": "a"}, "text/html": PANELS}
+WIDGET = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("display_data", data=VIEW)])
 BROKEN = {
     "comment": ("comments", [cell("# NBVAL_CHECK_OUTPUT\n1 + 1")]),
     "comment inside": ("comments", [cell("1 + 1\n# NBVAL_SKIP")]),
@@ -107,6 +109,7 @@ BROKEN = {
     "function for a class": ("classes", [cell("figures.source(f)", html='<span class="k">def</span>'), cell("training.fit(net)")]),
     "no live": ("moving", [cell("widgets.panels(x)", html=PANELS)]),
     "live not executed": ("moving", [cell("widgets.live(f)")]),
+    "stored widget": ("moving", [cell("widgets.live(f)", html=PANELS), WIDGET]),
     "term": ("links", [text("A linear probe.")]),
     "dead term": ("links", [text(f"A [probe]({TERM}probes).")]),
     "code": ("codes", [text("Claim C03 says so.")]),
