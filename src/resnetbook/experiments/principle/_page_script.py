@@ -26,13 +26,15 @@ from resnetbook.principle.folding import folded
 from resnetbook.principle.twins import TwinNet
 
 LEVELS = 16  # of the images' grey values
-SHOWN, OFF = 3, 4  # image that a page shows first; block that the prepared picture switches off; both from 0
+SHOWN = 3  # the image that a page shows first, counted from 0
 EACH = 2  # test images of each class that a reader may pick
 _START, _END = "window.rbNetworks = ", ";\n"
 _HEAD = (
     "// Written by `resnetbook export-js`: two trained networks and a few test images, read by network.js.\n"
 )
 _LARGEST = 2**15 - 1
+
+Layer = nn.Conv2d | nn.Linear
 
 
 def write(path: Path, networks: Mapping[str, TwinNet], images: ImageSet) -> Path:
@@ -46,23 +48,29 @@ def write(path: Path, networks: Mapping[str, TwinNet], images: ImageSet) -> Path
     Raises:
         ValueError: a network with projections, or of other images; images with other values.
     """
+    # What the prepared picture switches off: the middle block.
+    off = min(len(network.blocks) for network in networks.values()) // 2
     whole: dict[str, Any] = {
         "side": images.test.images.shape[-1],
         "levels": LEVELS,
         "attribution": images.attribution,
         "tested": len(images.test),
         "shown": SHOWN,
-        "off": OFF,
+        "off": off,
         "networks": {},
         "images": _chosen(images.test),
     }
     shown = image(whole["images"][SHOWN])[None, None]
     for name, network in networks.items():
         layers = [_layer(module) for module in _layers(folded(network))]
-        entry = {"depth": network.depth, "residual": network.blocks[0][1].residual, "layers": layers}
+        entry: dict[str, Any] = {
+            "depth": network.depth,
+            "residual": network.blocks[0][1].residual,
+            "layers": layers,
+        }
         rounded = _network(entry)
         entry["accuracy"] = training.evaluate(rounded, images.test, device="cpu")["accuracy"]
-        entry["prepared"] = _prepared(rounded, shown)
+        entry["prepared"] = _prepared(rounded, shown, off)
         whole["networks"][name] = entry
     write_atomically(path, (_HEAD + _START + json.dumps(whole, indent=1) + _END).encode())
     return path
@@ -98,8 +106,8 @@ def image(entry: Mapping[str, Any]) -> Tensor:
     return values.reshape(side, side)
 
 
-def _layers(network: TwinNet) -> list[nn.Module]:
-    found = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+def _layers(network: TwinNet) -> list[Layer]:
+    found: list[Layer] = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     if network.in_channels != 1 or len(found) != network.depth:
         raise ValueError(
             f"network of {network.in_channels} channels with {len(found)} layers: expected one channel and shortcuts of "
@@ -108,9 +116,9 @@ def _layers(network: TwinNet) -> list[nn.Module]:
     return found
 
 
-def _layer(module: Any) -> dict[str, Any]:
+def _layer(module: Layer) -> dict[str, Any]:
     """Return one layer's form and its numbers as text."""
-    weight = module.weight.detach()
+    weight, offsets = module.state_dict()["weight"], module.state_dict()["bias"]
     channels, *_ = weight.shape
     scales = weight.flatten(1).abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / _LARGEST
     integers = (weight.flatten(1) / scales[:, None]).round()
@@ -119,7 +127,7 @@ def _layer(module: Any) -> dict[str, Any]:
         "out": channels,
         "stride": module.stride[0] if isinstance(module, nn.Conv2d) else 1,
         "scales": _text(scales, "<f4"),
-        "offsets": _text(module.bias.detach(), "<f4"),
+        "offsets": _text(offsets, "<f4"),
         "weights": _text(integers, "<i2"),
     }
 
@@ -137,14 +145,13 @@ def _network(entry: Mapping[str, Any]) -> TwinNet:
         norm=False,
         bias=True,
     ).eval()
-    with torch.no_grad():
-        for module, layer in zip(_layers(network), layers, strict=True):
-            weight = (
-                _numbers(layer["weights"], "<i2").reshape(layer["out"], -1)
-                * _numbers(layer["scales"], "<f4")[:, None]
-            )
-            module.weight.copy_(weight.reshape(module.weight.shape))  # type: ignore[operator, union-attr]
-            module.bias.copy_(_numbers(layer["offsets"], "<f4"))  # type: ignore[operator, union-attr]
+    for module, layer in zip(_layers(network), layers, strict=True):
+        weight = (
+            _numbers(layer["weights"], "<i2").reshape(layer["out"], -1)
+            * _numbers(layer["scales"], "<f4")[:, None]
+        )
+        state = {"weight": weight.reshape(module.weight.shape), "bias": _numbers(layer["offsets"], "<f4")}
+        module.load_state_dict(state)
     return network
 
 
@@ -160,11 +167,11 @@ def _chosen(part: Part) -> list[dict[str, Any]]:
     ]
 
 
-def _prepared(network: TwinNet, x: Tensor) -> dict[str, list[float]]:
+def _prepared(network: TwinNet, x: Tensor, off: int) -> dict[str, list[float]]:
     """Return what the prepared picture shows: probabilities with all blocks and without one, root mean squares along depth."""
     with torch.no_grad():
         whole = network(x)
-        with paths.lesion(network, network.blocks[OFF][0]):
+        with paths.lesion(network, network.blocks[off][0]):
             cut = network(x)
     sizes = [row.mean_square**0.5 for row in signal.propagate(network, x)]
     return {"on": whole.softmax(1)[0].tolist(), "off": cut.softmax(1)[0].tolist(), "sizes": sizes}
