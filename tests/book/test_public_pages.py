@@ -90,13 +90,13 @@ def test_uses_are_found_in_calls_and_counted_in_records(tmp_path, monkeypatch) -
     assert licences.recorded() == {"digits": 1}
 
 
-def test_few_chapters_are_named_and_many_counted() -> None:
+def test_few_notebooks_are_named_and_many_counted() -> None:
     titles = {f"chapters/{letter}": f"Chapter {letter}" for letter in "abcde"}
     some = licences.places(list(titles)[:2], 1, titles, Nowhere())  # type: ignore[arg-type]
     assert (
         some == '<a href="chapters/a.html">Chapter a</a>; <a href="chapters/b.html">Chapter b</a>; 1 record'
     )
-    assert licences.places(list(titles), 2, titles, Nowhere()) == "5 chapters; 2 records"  # type: ignore[arg-type]
+    assert licences.places(list(titles), 2, titles, Nowhere()) == "5 notebooks; 2 records"  # type: ignore[arg-type]
     assert licences.places([], 0, titles, Nowhere()) == "not used yet"  # type: ignore[arg-type]
 
 

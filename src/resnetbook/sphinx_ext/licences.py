@@ -19,7 +19,7 @@ from resnetbook.sphinx_ext import status
 from resnetbook.sphinx_ext.html import inline, link, slug
 from resnetbook.sphinx_ext.links import Links
 
-FEW = 4  # chapters that are named one by one
+FEW = 4  # notebooks that are named one by one
 # What a licence asks of somebody who passes images of the set on, by the first words of its name; the first that fits.
 ASKS = {
     "CC0": "Nothing. We name the source all the same.",
@@ -115,10 +115,10 @@ def recorded() -> Counter[str]:
 
 
 def places(pages: Sequence[str], records: int, titles: dict[str, str], links: Links) -> str:
-    """Return where the book uses a set, HTML: its chapters by name as long as they are few, and how many records."""
+    """Return where the book uses a set, HTML: its notebooks by name as long as they are few, and how many records."""
     found = [link(inline(titles[page]), links.page(page)) for page in pages]
     if len(found) > FEW:
-        found = [f"{len(found)} chapters"]
+        found = [f"{len(found)} notebooks"]
     if records:
         found.append(f"{records} record{'s' if records > 1 else ''}")
     return "; ".join(found) or "not used yet"

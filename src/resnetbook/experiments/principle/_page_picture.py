@@ -36,7 +36,7 @@ def _draw(found: dict[str, Any]) -> Any:
     grid = figure.add_gridspec(3, 2, width_ratios=(2, 3), height_ratios=(1, 1, 1.3))
     image = figure.add_subplot(grid[:2, 0])
     shown = found["images"][found["shown"]]
-    image.imshow(_page_script.image(shown), cmap="Greys", vmin=0, vmax=1)
+    image.imshow(_page_script.image(shown).numpy(), cmap="Greys", vmin=0, vmax=1)
     image.set(title=f"a handwritten {shown['label']}", xticks=(), yticks=())
     image.grid(False)
     for row, (state, title) in enumerate((("on", "all blocks on"), ("off", f"block {found['off'] + 1} off"))):

@@ -26,7 +26,7 @@ from resnetbook.principle.folding import folded
 from resnetbook.principle.twins import TwinNet
 
 LEVELS = 16  # of the images' grey values
-SHOWN, OFF = 3, 4  # image that a page shows first; block that the prepared picture switches off; both from 0
+SHOWN = 3  # the image that a page shows first, counted from 0
 EACH = 2  # test images of each class that a reader may pick
 _START, _END = "window.rbNetworks = ", ";\n"
 _HEAD = (
@@ -46,13 +46,16 @@ def write(path: Path, networks: Mapping[str, TwinNet], images: ImageSet) -> Path
     Raises:
         ValueError: a network with projections, or of other images; images with other values.
     """
+    off = (
+        min(len(network.blocks) for network in networks.values()) // 2
+    )  # what the prepared picture switches off
     whole: dict[str, Any] = {
         "side": images.test.images.shape[-1],
         "levels": LEVELS,
         "attribution": images.attribution,
         "tested": len(images.test),
         "shown": SHOWN,
-        "off": OFF,
+        "off": off,
         "networks": {},
         "images": _chosen(images.test),
     }
@@ -62,7 +65,7 @@ def write(path: Path, networks: Mapping[str, TwinNet], images: ImageSet) -> Path
         entry = {"depth": network.depth, "residual": network.blocks[0][1].residual, "layers": layers}
         rounded = _network(entry)
         entry["accuracy"] = training.evaluate(rounded, images.test, device="cpu")["accuracy"]
-        entry["prepared"] = _prepared(rounded, shown)
+        entry["prepared"] = _prepared(rounded, shown, off)
         whole["networks"][name] = entry
     write_atomically(path, (_HEAD + _START + json.dumps(whole, indent=1) + _END).encode())
     return path
@@ -160,11 +163,11 @@ def _chosen(part: Part) -> list[dict[str, Any]]:
     ]
 
 
-def _prepared(network: TwinNet, x: Tensor) -> dict[str, list[float]]:
+def _prepared(network: TwinNet, x: Tensor, off: int) -> dict[str, list[float]]:
     """Return what the prepared picture shows: probabilities with all blocks and without one, root mean squares along depth."""
     with torch.no_grad():
         whole = network(x)
-        with paths.lesion(network, network.blocks[OFF][0]):
+        with paths.lesion(network, network.blocks[off][0]):
             cut = network(x)
     sizes = [row.mean_square**0.5 for row in signal.propagate(network, x)]
     return {"on": whole.softmax(1)[0].tolist(), "off": cut.softmax(1)[0].tolist(), "sizes": sizes}
