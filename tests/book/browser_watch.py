@@ -17,6 +17,7 @@ class Watch:
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, reduced_motion="reduce", **options
         )
+        self.context.set_default_timeout(120_000)  # a machine that is busy with other work is slow, not wrong
         self.context.add_init_script(
             f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
         )

@@ -328,6 +328,8 @@ def analysed() -> dict[str, SimpleNamespace]:
         obj = {"from_line_no": lines[0], "to_line_no": lines[1]}
         return SimpleNamespace(name=name.rpartition(".")[2], type=kind, docstring=docstring, obj=obj)
 
+    handed_on = known("Cell", "class")
+    handed_on.imported, handed_on.obj = True, {"original_path": "resnetbook.timeline._cells.Cell"}
     return {
         "resnetbook.timeline": known("resnetbook.timeline", "package"),
         "resnetbook.timeline._checks": known("resnetbook.timeline._checks", "module"),
@@ -336,6 +338,15 @@ def analysed() -> dict[str, SimpleNamespace]:
         "resnetbook.timeline.densenet.DenseLayer": known("DenseLayer", "class", lines=(33, 72)),
         "resnetbook.timeline.densenet.DenseLayer.forward": known("forward", "method", lines=(70, 72)),
         "resnetbook.timeline.densenet.DenseLayer.bare": known("bare", "method", docstring=""),
+        "resnetbook.timeline._cells.Cell": known("Cell", "class"),
+        "resnetbook.timeline.other": SimpleNamespace(
+            name="other", type="module", docstring="T.", obj={}, all=[]
+        ),
+        "resnetbook.timeline.other.Cell": handed_on,
+        "resnetbook.timeline.nasnet": SimpleNamespace(
+            name="nasnet", type="module", docstring="T.", obj={}, all=["Cell"]
+        ),
+        "resnetbook.timeline.nasnet.Cell": handed_on,
     }
 
 
@@ -350,6 +361,8 @@ def analysed() -> dict[str, SimpleNamespace]:
         ("resnetbook.timeline.densenet.DenseLayer._rest", "resnetbook.timeline.densenet.DenseLayer"),
         ("resnetbook.timeline.densenet.DenseLayer.bare", "resnetbook.timeline.densenet.DenseLayer"),
         ("resnetbook.timeline._checks.he_init", "resnetbook.timeline"),
+        ("resnetbook.timeline._cells.Cell", "resnetbook.timeline.nasnet.Cell"),
+        ("resnetbook.timeline._cells.Cell.forward", "resnetbook.timeline.nasnet.Cell"),
         ("torch.nn.modules.conv.Conv2d", "torch"),
     ],
 )

@@ -52,6 +52,12 @@ def test_an_order_stands_within_a_hundredth_of_what_is_compared_with(right: floa
         assert not holds(sign, right - 1.01 * slack, right)
 
 
+def test_the_hundredth_itself_is_allowed() -> None:
+    assert holds("<", 0.01, 0)
+    assert holds(">", -0.01, 0)
+    assert holds("==", 1e-4, 0.0)
+
+
 def test_words_are_in_the_order_of_the_alphabet() -> None:
     for sign, left, right, stands in (
         ("<", "a", "b", True), ("<", "b", "a", False), (">=", "b", "a", True), (">=", "a", "b", False),

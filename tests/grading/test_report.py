@@ -6,11 +6,13 @@ Covers `grading.reporting` through its door, `grading.report`.
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resnetbook import grading
-from resnetbook.grading.master import load
+from resnetbook.grading.limits import OUTPUT_LIMIT
+from resnetbook.grading.master import Master, load
 from resnetbook.grading.results import (
     BY_HAND,
     CheckRow,
@@ -194,6 +196,74 @@ def test_an_exercise_that_waits_for_a_person_has_no_points_yet(tmp_path: Path, t
     assert lines == ["student,status,ex1,ex2,ex3,points,max_points", "bob,graded,,3,0,3,10"]
     lines = grades_csv(["ex1", "ex2", "ex3"], [row], by_hand=True).splitlines()
     assert lines == ["student,status,ex1,ex2,ex3,points,max_points,by_hand", "bob,graded,,3,0,3,10,3"]
+
+
+def page_of(folder: Path, book: Master, *checks: CheckRow, address: str | None = None, **changes: Any) -> str:
+    row = Row("bob", "graded", max_points=10.0, master=book.digest, checks=list(checks), **changes)
+    row.answers = {name: {"how": "grader id", "answered": True} for name in ("ex1", "ex2", "ex3")}
+    write_assignment(book, folder)
+    write_rows(book, [row], folder)
+    grading.report(folder, book=address)
+    return (folder / "feedback" / "bob.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words", "tone"),
+    [
+        ("right", "right", "good"),
+        ("wrong", "gives another value than expected", "bad"),
+        ("error", "ends in an error", "bad"),
+        ("timeout", "took too long and was stopped", "bad"),
+        ("flood", f"sent more than {OUTPUT_LIMIT / 1e6:.0f} MB of output", "bad"),
+        ("not run", "was not run", "bad"),
+        (BY_HAND, "is to be marked by hand", "soft"),
+    ],
+)
+def test_a_page_says_each_verdict_in_words(
+    tmp_path: Path, tiny: Path, verdict: str, words: str, tone: str
+) -> None:
+    one, other = CheckRow("ex1-a", "ex1", 0.0, 2.0, verdict), CheckRow("ex1-b", "ex1", 0.0, 1.0, "wrong")
+    page = page_of(tmp_path, load(tiny), one, other)
+    assert f'ex1-a: <span class="{tone}">{words}' in page
+    assert ("hint of ex1-a" in page) == (tone == "bad")
+    assert page.count("No check looks at this exercise.") == 2
+
+
+def test_an_error_is_shown_with_its_text_and_lines_as_far_as_they_are_known(
+    tmp_path: Path, tiny: Path
+) -> None:
+    lines = [{"exercise": "ex1", "line": 3, "text": "return 1 / 0"}]
+    shown = {
+        "<p>ZeroDivisionError: division</p><pre": {
+            "error": "ZeroDivisionError",
+            "error_text": "division",
+            "lines": lines,
+        },
+        "<p>KeyError</p><p>": {"error": "KeyError"},
+        '<p class="soft">no answer of the kernel</p>': {"message": "no answer of the kernel"},
+    }
+    for text, problem in shown.items():
+        page = page_of(tmp_path, load(tiny), CheckRow("ex1-a", "ex1", 0.0, 2.0, "error", problem))
+        assert text in page
+        assert ("ex1, line 3: return 1 / 0" in page) == ("lines" in problem)
+    trouble = {"ex1": {"verdict": "timeout"}}
+    page = page_of(tmp_path, load(tiny), CheckRow("ex1-a", "ex1", 0.0, 2.0, "not run"), trouble=trouble)
+    assert "The cell of your answer took too long and was stopped." in page
+    page = page_of(tmp_path, load(tiny), CheckRow("ex1-a", "ex1", 0.0, 2.0, "not run"), trouble={"ex1": {}})
+    assert "The cell of your answer did not end well." in page
+
+
+def test_a_link_into_the_book_is_an_address_and_nothing_else(tmp_path: Path, tiny: Path) -> None:
+    check = CheckRow("ex1-a", "ex1", 0.0, 2.0, "wrong")
+    for address, href in {
+        "https://example.org/b/": "https://example.org/b/chapters/2_principle/page.html#part",
+        "../book": "../book/chapters/2_principle/page.html#part",
+        "javascript:alert(1)//": None,
+        "DATA:text/html,": None,
+        "<b>": None,
+    }.items():
+        page = page_of(tmp_path, load(tiny), check, address=address)
+        assert (f'href="{href}"' in page) if href else "<a " not in page
 
 
 def test_rows_of_another_master_are_kept_beside_those_of_this_one(tmp_path: Path, tiny: Path) -> None:

@@ -281,6 +281,19 @@ def test_a_failing_job_is_reported_at_the_end_and_costs_no_other(toy):
     assert record.values("net-1", "loss").shape == (2,)
 
 
+def test_the_clock_adds_up_its_sessions(tmp_path, monkeypatch):
+    now = {"seconds": 1000.0}
+    monkeypatch.setattr(_runner().time, "perf_counter", lambda: now["seconds"])
+    clock = _runner()._Clock(tmp_path / "seconds.json")
+    now["seconds"] += 7
+    assert clock.seconds() == 7
+    clock.save()
+    now["seconds"] += 100  # between the sessions
+    again = _runner()._Clock(tmp_path / "seconds.json")
+    now["seconds"] += 2
+    assert again.seconds() == 9
+
+
 def test_of_many_failures_three_are_told(toy):
     marks = [toy.marks / f"net-{arm}.{seed}.fail" for seed in (100, 101) for arm in (1, 2)]
     for mark in marks:

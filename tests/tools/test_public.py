@@ -245,6 +245,7 @@ def commit(tmp_path: Path) -> Path:
     (tmp_path / "tests" / "notebooks" / "test_notebooks.py").write_text(
         "from pathlib import Path\n\n\ndef test_rule():\n    assert 'bad' not in Path('chapters/a.ipynb').read_text()\n"
     )
+    (tmp_path / "tests" / "notebooks" / "test_manner.py").write_text("def test_rule():\n    pass\n")
     (tmp_path / "chapters").mkdir()
     (tmp_path / "chapters" / "a.ipynb").write_text(
         '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}\n'

@@ -42,7 +42,7 @@ def folded(network: Network) -> Network:
                 raise ValueError(
                     f"network: {after!r} keeps no running statistics, so there is nothing to fold"
                 )
-            setattr(module, before, fuse_conv_bn_eval(convolution, norm))  # type: ignore[type-var]
+            setattr(module, before, fuse_conv_bn_eval(convolution, norm))  # type: ignore[type-var, arg-type]
             setattr(module, after, nn.Identity())
     left = [
         name for name, module in made.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)

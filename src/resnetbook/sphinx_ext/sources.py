@@ -15,13 +15,28 @@ from resnetbook.sphinx_ext.links import Links, autoapi_objects
 _PLACE = re.compile(r'(<p class="rb-where" data-object="([\w.]+)">)(<code>.*?</code>) in (<code>.*?</code>)')
 
 
+def _private(dotted: str) -> bool:
+    return any(part.startswith("_") for part in dotted.split("."))
+
+
+def exported(known: dict[str, Any], dotted: str) -> str:
+    """Return where a public module hands on what a private one defines; the path itself where none does."""
+    for name, found in known.items():
+        if getattr(found, "imported", False) and found.obj.get("original_path") == dotted:
+            module = known.get(name.rpartition(".")[0])
+            if not _private(name) and shown(found, getattr(module, "all", None) or ()):
+                return name
+    return dotted
+
+
 def documented(known: dict[str, Any], dotted: str) -> str:
     """Return the dotted path itself where the API pages show it, else of the nearest thing around it that they show."""
     while "." in dotted:
-        found = known.get(dotted)
-        private = any(part.startswith("_") for part in dotted.split("."))
-        if found is not None and not private and (found.type in ("module", "package") or shown(found)):
-            return dotted
+        place = exported(known, dotted) if _private(dotted) else dotted
+        found = known.get(place)
+        kept = found is not None and (place != dotted or found.type in ("module", "package") or shown(found))
+        if kept and not _private(place):
+            return place
         dotted = dotted.rpartition(".")[0]
     return dotted
 

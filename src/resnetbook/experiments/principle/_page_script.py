@@ -34,6 +34,8 @@ _HEAD = (
 )
 _LARGEST = 2**15 - 1
 
+Layer = nn.Conv2d | nn.Linear
+
 
 def write(path: Path, networks: Mapping[str, TwinNet], images: ImageSet) -> Path:
     """Write the networks, their accuracy as they are written, and some test images; return `path`.
@@ -46,9 +48,8 @@ def write(path: Path, networks: Mapping[str, TwinNet], images: ImageSet) -> Path
     Raises:
         ValueError: a network with projections, or of other images; images with other values.
     """
-    off = (
-        min(len(network.blocks) for network in networks.values()) // 2
-    )  # what the prepared picture switches off
+    # What the prepared picture switches off: the middle block.
+    off = min(len(network.blocks) for network in networks.values()) // 2
     whole: dict[str, Any] = {
         "side": images.test.images.shape[-1],
         "levels": LEVELS,
@@ -62,7 +63,11 @@ def write(path: Path, networks: Mapping[str, TwinNet], images: ImageSet) -> Path
     shown = image(whole["images"][SHOWN])[None, None]
     for name, network in networks.items():
         layers = [_layer(module) for module in _layers(folded(network))]
-        entry = {"depth": network.depth, "residual": network.blocks[0][1].residual, "layers": layers}
+        entry: dict[str, Any] = {
+            "depth": network.depth,
+            "residual": network.blocks[0][1].residual,
+            "layers": layers,
+        }
         rounded = _network(entry)
         entry["accuracy"] = training.evaluate(rounded, images.test, device="cpu")["accuracy"]
         entry["prepared"] = _prepared(rounded, shown, off)
@@ -101,8 +106,8 @@ def image(entry: Mapping[str, Any]) -> Tensor:
     return values.reshape(side, side)
 
 
-def _layers(network: TwinNet) -> list[nn.Module]:
-    found = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+def _layers(network: TwinNet) -> list[Layer]:
+    found: list[Layer] = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     if network.in_channels != 1 or len(found) != network.depth:
         raise ValueError(
             f"network of {network.in_channels} channels with {len(found)} layers: expected one channel and shortcuts of "
@@ -111,9 +116,9 @@ def _layers(network: TwinNet) -> list[nn.Module]:
     return found
 
 
-def _layer(module: Any) -> dict[str, Any]:
+def _layer(module: Layer) -> dict[str, Any]:
     """Return one layer's form and its numbers as text."""
-    weight = module.weight.detach()
+    weight, offsets = module.state_dict()["weight"], module.state_dict()["bias"]
     channels, *_ = weight.shape
     scales = weight.flatten(1).abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / _LARGEST
     integers = (weight.flatten(1) / scales[:, None]).round()
@@ -122,7 +127,7 @@ def _layer(module: Any) -> dict[str, Any]:
         "out": channels,
         "stride": module.stride[0] if isinstance(module, nn.Conv2d) else 1,
         "scales": _text(scales, "<f4"),
-        "offsets": _text(module.bias.detach(), "<f4"),
+        "offsets": _text(offsets, "<f4"),
         "weights": _text(integers, "<i2"),
     }
 
@@ -140,14 +145,13 @@ def _network(entry: Mapping[str, Any]) -> TwinNet:
         norm=False,
         bias=True,
     ).eval()
-    with torch.no_grad():
-        for module, layer in zip(_layers(network), layers, strict=True):
-            weight = (
-                _numbers(layer["weights"], "<i2").reshape(layer["out"], -1)
-                * _numbers(layer["scales"], "<f4")[:, None]
-            )
-            module.weight.copy_(weight.reshape(module.weight.shape))  # type: ignore[operator, union-attr]
-            module.bias.copy_(_numbers(layer["offsets"], "<f4"))  # type: ignore[operator, union-attr]
+    for module, layer in zip(_layers(network), layers, strict=True):
+        weight = (
+            _numbers(layer["weights"], "<i2").reshape(layer["out"], -1)
+            * _numbers(layer["scales"], "<f4")[:, None]
+        )
+        state = {"weight": weight.reshape(module.weight.shape), "bias": _numbers(layer["offsets"], "<f4")}
+        module.load_state_dict(state)
     return network
 
 

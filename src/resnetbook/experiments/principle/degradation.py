@@ -78,9 +78,7 @@ def seconds_of(settings: Settings, arm: str, seed: int, data: ImageSet, device: 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network and measure it."""
     data = fitting.images_of(settings, seed)
-    model, found = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
-    )
+    model, found = normalisation.fit_and_measure(network, settings, arm, seed, context)
     found |= targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
     step, epoch = seconds_of(settings, arm, seed, data, context.device)
     found |= {

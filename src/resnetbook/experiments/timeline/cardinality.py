@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from resnetbook.experiments.timeline._settings import FewImages
 from resnetbook.lab import fitting, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.measuring import seconds_per_step
@@ -34,12 +35,10 @@ COUNTED = {"resnet50": RESNETS["resnet50"], "resnext50": RESNEXTS["resnext50_32x
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
-    """Depth (9n + 2), a quarter of the stages' output widths, and the pairs that are compared."""
+class Settings(FewImages):
+    """The training on few images, depth (9n + 2), a quarter of the stages' output widths, and the pairs that are compared."""
 
-    train_size: int = 300
     epochs: int = 8
-    batch_size: int = 32
     depth: int = 11
     widths: tuple[int, ...] = (32, 64, 128)
     cardinalities: tuple[int, ...] = (1, 2, 4, 8)

@@ -28,7 +28,6 @@ import random
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -135,25 +134,20 @@ def deletions(settings: Settings, model: Any, data: ImageSet) -> dict[str, Any]:
     return {**found, "outcomes": outcomes}
 
 
-def at_random(arm: str) -> bool:
-    """Return whether an arm leaves out layers at random, so that estimating its statistics would draw numbers."""
-    return arm.startswith("stochastic")
+def anew(arm: str) -> bool:
+    """Return whether an arm's statistics are estimated anew; with stochastic depth that would draw which blocks are missing."""
+    return not arm.startswith("stochastic")
 
 
 def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, float]:
     """Return what may choose an arm's rate, with the statistics that `run` reads."""
-    if at_random(arm):
-        return fitting.score(settings, partial(network, settings, arm), seed, context)
-    return normalisation.score(network, settings, arm, seed, context)
+    return normalisation.score(network, settings, arm, seed, context, anew=anew(arm))
 
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network, measure it, and take blocks out."""
     data = fitting.images_of(settings, seed)
-    looking = () if at_random(arm) else (normalisation.fresh(settings, data),)
-    model, measured = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=looking
-    )
+    model, measured = normalisation.fit_and_measure(network, settings, arm, seed, context, anew=anew(arm))
     cut = deletions(settings, model, data)
     device = next(model.parameters()).device
     return {

@@ -25,6 +25,7 @@ from typing import Any
 
 from torch import nn
 
+from resnetbook.experiments.timeline._settings import Photographs
 from resnetbook.lab import fitting
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
@@ -40,15 +41,11 @@ MODULES = (
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
+class Settings(Photographs):
     """The training, the channels of the entry, and by how much the modules are narrower than GoogLeNet's."""
 
-    data: str = "cifar10_jpeg"
-    size: int = 16
     train_size: int = 1000
-    validation_size: int = 500  # most validation images that are used
     epochs: int = 8
-    batch_size: int = 32
     entry: int = 16
     narrow: int = 8
 

@@ -50,11 +50,9 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network and measure it."""
-    data = fitting.images_of(settings, seed)
-    _, found = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
-    )
-    return found | targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
+    _, found = normalisation.fit_and_measure(network, settings, arm, seed, context)
+    labels = fitting.images_of(settings, seed).train.labels
+    return found | targets.epochs_to_loss(found["train_curve"], labels, settings.target_share)
 
 
 EXPERIMENT = fitting.experiment(

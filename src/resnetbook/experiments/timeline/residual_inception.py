@@ -96,12 +96,9 @@ def largest_rise(losses: Sequence[float], part: Part) -> float:
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network, measure it, and find how far its loss ever rose."""
     data = fitting.images_of(settings, seed)
-    looking = normalisation.fresh(settings, data)
-    build = partial(network, settings, arm)
-    _, found = fitting.fit_and_measure(settings, build, seed, context, every=(looking,))
-    part, losses = data.train, found["train_curve"]
-    soon = targets.epochs_to_loss(losses, part.labels, settings.target_share)
-    return {**found, **soon, "largest_rise": largest_rise(losses, part)}
+    _, found = normalisation.fit_and_measure(network, settings, arm, seed, context)
+    soon = targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
+    return {**found, **soon, "largest_rise": largest_rise(found["train_curve"], data.train)}
 
 
 EXPERIMENT = fitting.experiment(

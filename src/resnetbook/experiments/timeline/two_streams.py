@@ -157,9 +157,7 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     before = group_sizes(first)
     with measuring.reestimated(first, data.train.images):
         told = irrelevant(first, data.train, data.test, settings.ridge)
-    model, measured = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
-    )
+    model, measured = normalisation.fit_and_measure(network, settings, arm, seed, context)
     model.eval()
     left = irrelevant(model, data.train, data.test, settings.ridge)
     after = group_sizes(model)

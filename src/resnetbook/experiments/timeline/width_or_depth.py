@@ -23,6 +23,7 @@ from typing import Any
 
 from torch import nn
 
+from resnetbook.experiments.timeline._settings import FewImages
 from resnetbook.lab import fitting, normalisation, targets, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
@@ -33,13 +34,11 @@ ARMS = ("wide", "deep")
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
-    """The training, depth (6n + 4) and factor of both networks, `widths` before widening, and the target."""
+class Settings(FewImages):
+    """The training on few images, depth (6n + 4) and factor of both networks, `widths` before widening, and the target."""
 
-    train_size: int = 300
     validation_size: int = 500  # most validation images that are used
     epochs: int = 20
-    batch_size: int = 32
     target_share: float = 0.5
     wide: tuple[int, int] = (10, 3)
     deep: tuple[int, int] = (46, 1)
@@ -69,9 +68,7 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     training.seed_everything(seed)
     pair = [network(settings, name, data) for name in ARMS]
     step, epoch = targets.seconds_of(pair, settings, data, context.device, ARMS.index(arm))
-    model, found = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
-    )
+    model, found = normalisation.fit_and_measure(network, settings, arm, seed, context)
     found |= targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
     multiplications = count(model, data.shape).multiplications
     images = min(settings.batch_size, len(data.train)) / step
