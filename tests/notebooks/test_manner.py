@@ -19,6 +19,7 @@ REWRITTEN: list[str] = [
     "3_timeline/overview",
     "3_timeline/foundations",
     "3_timeline/resnet",
+    "3_timeline/wide_resnet",
 ]
 
 CHAPTERS = ROOT / "chapters"
