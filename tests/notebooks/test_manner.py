@@ -16,6 +16,9 @@ import manner  # noqa: E402
 
 # One chapter a line, in the order of the book.
 REWRITTEN: list[str] = [
+    "3_timeline/overview",
+    "3_timeline/foundations",
+    "3_timeline/resnet",
     "3_timeline/wide_resnet",
 ]
 
