@@ -15,7 +15,11 @@ sys.path.insert(0, str(ROOT / "tools"))
 import manner  # noqa: E402
 
 # One chapter a line, in the order of the book.
-REWRITTEN: list[str] = []
+REWRITTEN: list[str] = [
+    "1_introduction/introduction",
+    "2_principle/residual_block",
+    "2_principle/degradation",
+]
 
 CHAPTERS = ROOT / "chapters"
 ALL = sorted(
