@@ -19,6 +19,10 @@ REWRITTEN: list[str] = [
     "1_introduction/introduction",
     "2_principle/residual_block",
     "2_principle/degradation",
+    "3_timeline/overview",
+    "3_timeline/foundations",
+    "3_timeline/resnet",
+    "3_timeline/wide_resnet",
 ]
 
 CHAPTERS = ROOT / "chapters"
