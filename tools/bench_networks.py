@@ -77,7 +77,7 @@ def compare(name: str, library: str, other: str, size: int, batch: int) -> dict[
     import torch
     from torch.nn.functional import cross_entropy
 
-    from resnetbook.experiments.timeline.dense_efficiency import peak_memory
+    from resnetbook.lab.memory import peak_memory
     from resnetbook.timeline import create_model
 
     torch.manual_seed(0)

@@ -78,6 +78,8 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = count
+            # The model of a widget ends with the kernel: a viewer would say that it is not found, and show nothing else.
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     stable_ids(notebook)
 
 

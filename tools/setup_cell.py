@@ -1,13 +1,10 @@
-"""The first code cell of every notebook, and the commands that write a repository's address into it.
+"""The first code cell of every notebook, and the repository's address in it and in `_config.yml`.
 
-`python tools/setup_cell.py --url URL` is what `make repository URL=…` calls: it writes the address into `_config.yml`
-and into the set-up cell of each notebook under chapters/. An empty URL removes it again.
+`make repository URL=…` (tools/repository.py) writes it; an empty URL removes it again.
 """
 
-import argparse
 import json
 import re
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,22 +80,3 @@ def write(url: str, root: Path = ROOT) -> list[Path]:
                     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
                     changed.append(path)
     return changed
-
-
-def main() -> int:
-    """Command line: `--url URL`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--url", required=True, help="https address of the repository; empty to remove it")
-    try:
-        changed = write(parser.parse_args().url)
-    except ValueError as error:
-        print(f"repository: {error}", file=sys.stderr)
-        return 2
-    for path in changed:
-        print(path.relative_to(ROOT))
-    print(f"{len(changed)} files changed. Run `make book` to see it in the pages.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

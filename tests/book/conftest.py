@@ -21,7 +21,7 @@ NO_CHROMIUM = "Chromium is not installed: `apt-get install chromium` (Debian's p
 
 def sources() -> list[Path]:
     """Everything that the pages are made from."""
-    files = [ROOT / "_config.yml", ROOT / "_toc.yml"]
+    files = [ROOT / name for name in ("_config.yml", "_toc.yml", "CITATION.cff", "CHANGELOG.md")]
     for folder, pattern in (
         ("book", "**/*"),
         ("chapters", "**/*.ipynb"),
@@ -43,7 +43,8 @@ def is_current(html: Path) -> bool:
 
 def build() -> None:
     """Build the book as `make book` does: warnings are errors, no package is installed."""
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "-n", "--keep-going"]
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")  # it cannot be called by `python -m`
+    command = [jupyter_book, "build", ".", "-W", "-n", "--keep-going"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:

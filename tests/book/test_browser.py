@@ -239,6 +239,26 @@ def test_paper_shows_everything(browser, server):
         assert page.locator("#claim-c03").is_visible()
 
 
+# A4 less margins of a centimetre, at 96 pixels an inch.
+PAPER = 718
+
+
+def test_paper_cuts_no_line_of_code_and_no_card(browser, server):
+    """On screen a box of code scrolls; paper cannot, so its lines go on below themselves."""
+    with Watch(browser, server, width=PAPER) as watch:
+        for name in ("chapters/2_principle/gradient_flow.html", "chapters/2_principle/degradation.html"):
+            page = watch.open(name)
+            wide = "[...document.querySelectorAll('.bd-article pre')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+            on_screen = page.evaluate(wide)
+            page.emulate_media(media="print")
+            assert page.locator(".bd-article pre").count() > 10
+            assert page.evaluate(wide) == 0, f"{name}: cut on paper ({on_screen} scroll on screen)"
+            for part in page.locator(".resnetbook-verdict .rb-parts > div:visible").all():
+                box = part.bounding_box()
+                assert box["x"] + box["width"] <= PAPER
+            page.emulate_media(media="screen")
+
+
 def test_the_ledger_is_filtered_by_word_section_scale_and_flag(browser, server):
     from resnetbook import survey
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from resnetbook import survey
-from resnetbook.sphinx_ext import errata, figures, ledger, status, survey_map, svg
+from resnetbook.sphinx_ext import api, errata, figures, ledger, sources, status, survey_map, svg
 from resnetbook.sphinx_ext.docstrings import to_rst
 from resnetbook.sphinx_ext.html import inline, markdown, table
 from resnetbook.sphinx_ext.search import _SPLITTER, BilingualSearch
@@ -290,3 +290,118 @@ def test_configuration_carries_the_repository_to_the_launch_button(url):
     options = config["html_theme_options"]
     assert options.get("repository_url", "") == url
     assert bool(options.get("launch_buttons", {}).get("colab_url")) == bool(url)
+
+
+def _documented(name, origin=None, inherited=False, kind="class", children=()):
+    found = SimpleNamespace(
+        name=name, docstring="Words.", type=kind, inherited=inherited, children=list(children)
+    )
+    found.imported, found.obj = origin is not None, {"original_path": origin}
+    return found
+
+
+def test_what_a_private_module_defines_is_documented_where_it_is_exported():
+    method = _documented("forward", "book._cells.Cell.forward", kind="method")
+    cell = _documented("Cell", "book._cells.Cell", children=[method])
+    assert api.listing(cell, "book.net", ["Cell"]) == [
+        ".. autoapiclass:: book.net.Cell",
+        "   :members: forward",
+        "   :member-order: bysource",
+        "",
+    ]
+    assert api.listing(cell, "book.net", ["Net"]) == []  # used in the module, not handed on
+    assert (
+        api.listing(_documented("Cell", "book.cells.Cell"), "book.net", ["Cell"]) == []
+    )  # has a page of its own
+    assert api.listing(_documented("Net"), "book.net") == [".. autoapiclass:: book.net.Net", ""]
+    assert api.listing(_documented("Net", inherited=True), "book.net", ["Net"]) == []
+    assert api.listing(_documented("_Net"), "book.net", ["_Net"]) == []
+
+
+# --- code that a chapter shows ------------------------------------------------------------------------------
+
+
+def analysed() -> dict[str, SimpleNamespace]:
+    """What static analysis knows of a small package, in sphinx-autoapi's form."""
+
+    def known(name: str, kind: str, docstring: str = "Text.", lines: tuple[int, int] = (0, 0)):
+        obj = {"from_line_no": lines[0], "to_line_no": lines[1]}
+        return SimpleNamespace(name=name.rpartition(".")[2], type=kind, docstring=docstring, obj=obj)
+
+    handed_on = known("Cell", "class")
+    handed_on.imported, handed_on.obj = True, {"original_path": "resnetbook.timeline._cells.Cell"}
+    return {
+        "resnetbook.timeline": known("resnetbook.timeline", "package"),
+        "resnetbook.timeline._checks": known("resnetbook.timeline._checks", "module"),
+        "resnetbook.timeline._checks.he_init": known("he_init", "function", lines=(49, 60)),
+        "resnetbook.timeline.densenet": known("resnetbook.timeline.densenet", "module"),
+        "resnetbook.timeline.densenet.DenseLayer": known("DenseLayer", "class", lines=(33, 72)),
+        "resnetbook.timeline.densenet.DenseLayer.forward": known("forward", "method", lines=(70, 72)),
+        "resnetbook.timeline.densenet.DenseLayer.bare": known("bare", "method", docstring=""),
+        "resnetbook.timeline._cells.Cell": known("Cell", "class"),
+        "resnetbook.timeline.other": SimpleNamespace(
+            name="other", type="module", docstring="T.", obj={}, all=[]
+        ),
+        "resnetbook.timeline.other.Cell": handed_on,
+        "resnetbook.timeline.nasnet": SimpleNamespace(
+            name="nasnet", type="module", docstring="T.", obj={}, all=["Cell"]
+        ),
+        "resnetbook.timeline.nasnet.Cell": handed_on,
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("resnetbook.timeline.densenet.DenseLayer", "resnetbook.timeline.densenet.DenseLayer"),
+        (
+            "resnetbook.timeline.densenet.DenseLayer.forward",
+            "resnetbook.timeline.densenet.DenseLayer.forward",
+        ),
+        ("resnetbook.timeline.densenet.DenseLayer._rest", "resnetbook.timeline.densenet.DenseLayer"),
+        ("resnetbook.timeline.densenet.DenseLayer.bare", "resnetbook.timeline.densenet.DenseLayer"),
+        ("resnetbook.timeline._checks.he_init", "resnetbook.timeline"),
+        ("resnetbook.timeline._cells.Cell", "resnetbook.timeline.nasnet.Cell"),
+        ("resnetbook.timeline._cells.Cell.forward", "resnetbook.timeline.nasnet.Cell"),
+        ("torch.nn.modules.conv.Conv2d", "torch"),
+    ],
+)
+def test_shown_code_leads_to_what_the_api_pages_show(asked, found):
+    assert sources.documented(analysed(), asked) == found
+
+
+def test_shown_code_leads_to_its_lines_in_the_repository():
+    known = analysed()
+    layer, package = "resnetbook.timeline.densenet.DenseLayer", "resnetbook.timeline"
+    options = {"repository_url": "https://host/owner/book", "repository_branch": "trunk"}
+    file = "https://host/owner/book/blob/trunk/src/resnetbook/timeline/densenet.py"
+    assert sources.repository_file(options, known, layer) == f"{file}#L33-L72"
+    assert sources.repository_file(options, known, package).endswith("/timeline/__init__.py")
+    assert sources.repository_file({}, known, layer) is None, "no repository is set"
+    assert sources.repository_file(options, known, "torch.nn.modules.conv.Conv2d") is None, "not ours"
+
+
+def test_the_place_of_shown_code_is_linked_on_the_page():
+    """The markup is the one that a notebook stores: both sides have to agree on it."""
+    from resnetbook.lab import sources as shown
+    from resnetbook.lab.blocks import Block
+
+    known = {
+        "resnetbook.lab": SimpleNamespace(name="resnetbook.lab", type="package", docstring="", obj={}),
+        "resnetbook.lab.blocks": SimpleNamespace(name="blocks", type="module", docstring="Text.", obj={}),
+        "resnetbook.lab.blocks.Block": SimpleNamespace(
+            name="Block", type="class", docstring="Text.", obj={"from_line_no": 3, "to_line_no": 9}
+        ),
+    }
+    builder = SimpleNamespace(get_relative_uri=lambda here, there: f"../../{there}.html")
+    env = SimpleNamespace(
+        autoapi_all_objects=known, found_docs={"book/api_lab"}, app=SimpleNamespace(builder=builder)
+    )
+    config = SimpleNamespace(html_theme_options={"repository_url": "https://host/owner/book"})
+    context = {"body": shown.source(Block).markup}
+    sources.add_links(SimpleNamespace(env=env, config=config), "chapters/2_principle/x", "", context, None)
+    addresses = re.findall(r'<a href="([^"]+)"', context["body"])
+    assert addresses == [
+        "../../book/api_lab.html#resnetbook.lab.blocks.Block",
+        "https://host/owner/book/blob/main/src/resnetbook/lab/blocks.py#L3-L9",
+    ]

@@ -176,6 +176,9 @@ GOOD = [
     "if double(1) > 5:\n    assert False",
     "%%time\nassert double(1) == 2",
     "assert not double(0)",
+    "assert 1 < double(1) < 3 <= double(2)",
+    "def assert_not_equal(a, b):\n    assert a != b\nassert_not_equal(double(1), 3)",
+    "def assert_equal(*both):\n    assert both[0] == both[1]\nassert_equal(*[double(1), 2])",
     "x = double\nassert x(1) == 2\nprint('all passed')",
     "",
     "# nothing at all",
@@ -199,6 +202,9 @@ def test_the_last_value_comes_along(bench: Bench) -> None:
         "assert double(3) in (6,)",
         "assert double(3) >= 6",
         "import unittest\nunittest.TestCase().assertEqual(double(3), 6)",
+        "import unittest\nunittest.TestCase().assertEqual(double(3), 6, 'six')",
+        "import unittest\nunittest.TestCase().assertEqual(double(3), 6, msg='six')",
+        "import unittest\nunittest.TestCase().assertAlmostEqual(double(3), 6)",
     ],
 )
 def test_an_impostor_passes_in_the_kernel_and_not_outside(bench: Bench, source: str) -> None:

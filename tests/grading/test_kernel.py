@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from resnetbook.grading.kernel import Outcome, Session
+from resnetbook.grading.kernel import Outcome
 from resnetbook.grading.limits import FLOOD_LIMIT, OUTPUT_LIMIT
+from resnetbook.grading.session import Session
 
 SHOW = (
     "from IPython.display import publish_display_data as show\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from resnetbook.grading.master import MasterError, load, stub_of
+from resnetbook.grading.master import MasterError, load, parse, stub_of
 
 
 def test_a_master_is_read(tiny: Path) -> None:
@@ -21,6 +21,37 @@ def test_a_master_is_read(tiny: Path) -> None:
     assert book.exercises[0].stub == "def double(xs):\n    ...  # your answer"
     assert book.exercises[0].names == {"double"}
     assert book.limits["memory_mb"] == 1024
+
+
+def test_rules_are_strict_unless_it_is_said_otherwise(changed_master: Callable[..., Path]) -> None:
+    path = changed_master(BREACHES["not_executed"][0])
+    for read in (lambda: load(path), lambda: parse(path.read_bytes())):
+        with pytest.raises(MasterError, match="the check was not executed"):
+            read()
+    assert not load(path, strict=False).strict
+    assert any("the check was not executed" in note for note in load(path, strict=False).notes)
+
+
+def test_a_master_adds_up_its_points_and_cannot_be_changed(tiny: Path) -> None:
+    book = load(tiny)
+    assert (book.points, book.by_hand, book.strict) == (10, 0, True)
+    assert [check.id for check in book.checks_of("ex1")] == ["ex1-a", "ex1-b"]
+    assert book.kinds == (
+        "text",
+        "given",
+        *("solution", "public", "check", "check"),
+        *("solution", "public", "check"),
+        "solution",
+        "check",
+    )
+    for value, name in (
+        (book, "title"),
+        (book.exercises[0], "stub"),
+        (book.checks[0], "points"),
+        (book.cells[0], "source"),
+    ):
+        with pytest.raises(AttributeError):
+            setattr(value, name, None)
 
 
 def test_a_stub_keeps_what_surrounds_its_regions() -> None:

@@ -69,6 +69,16 @@ def test_each_student_once_and_no_phantom(tmp_path: Path, tiny: Path) -> None:
         assert not any(name.startswith(".") for name in left_out)
 
 
+def test_a_link_leads_to_nobody_elses_files(tmp_path: Path) -> None:
+    for name in ("ann", "bob"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ps1.ipynb").write_text("{}")
+    (tmp_path / "ann" / "more").symlink_to(tmp_path / "bob", target_is_directory=True)
+    (tmp_path / "eve").symlink_to(tmp_path / "bob", target_is_directory=True)
+    found = {s.student: [p.relative_to(tmp_path).as_posix() for p in s.paths] for s in find([tmp_path])[0]}
+    assert found == {"ann": ["ann/ps1.ipynb"], "bob": ["bob/ps1.ipynb"], "eve": ["eve"]}
+
+
 def test_one_file_by_its_name_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "README.txt").write_text("x")
     assert [s.student for s in find([tmp_path / "README.txt"])[0]] == ["README"]

@@ -83,6 +83,39 @@ def test_what_is_too_large_is_refused(value: Any) -> None:
         encode(value)
 
 
+def nested(levels: int) -> Any:
+    value: Any = 0
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("most", "more", "words"),
+    [
+        ([0] * 99_999, [0] * 100_000, "limit: 100000 items"),  # the list is an item too
+        (np.zeros(99_998), np.zeros(100_000), "limit: 100000"),
+        (torch.zeros(99_998), torch.zeros(100_000), "100000 items are too many"),
+        (["x" * 150_000, "x" * 50_000], ["x" * 150_000, "x" * 50_001], "limit: 200000 characters"),
+        (nested(32), nested(33), "32 levels"),
+        (np.zeros((1,) * 31), np.zeros((1,) * 32), "32 levels"),  # the array itself is a level
+        (2**4096 - 1, 2**4096, "4096 bits"),
+        (-(2**4096) + 1, -(2**4096), "4096 bits"),
+    ],
+)
+def test_the_limits_themselves_are_allowed(most: Any, more: Any, words: str) -> None:
+    encode(most)
+    with pytest.raises(ValueError, match=words):
+        encode(more)
+
+
+@pytest.mark.parametrize("key", [True, 1.5, None, (1,), "$float"])
+def test_keys_are_words_and_integers(key: Any) -> None:
+    assert encode({-3: 1, "a": 2}) == {"-3": 1, "a": 2}
+    with pytest.raises(TypeError, match="key of a dict must be a string or an integer"):
+        encode({key: 1})
+
+
 def test_a_list_within_itself_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
@@ -109,6 +142,18 @@ def test_a_list_within_itself_is_refused() -> None:
         ({"$float": "nan"}, {"$float": "nan"}, True),
         (1e-9, 0.0, True),
         (math.pi, "3.14", False),
+        (100.00099, 100.0, True),  # the tolerance grows with the reference
+        (100.00101, 100.0, False),
+        (-100.00099, -100.0, True),
+        (99.99899, 100.0, False),
+        (1.01e-8, 0.0, False),
+        (-0.99e-8, 0.0, True),
+        (True, 1.0, False),
+        ("1.0", 1.0, False),
+        ([1.0, [2.0]], [1.0, [2.0]], True),
+        ({"a": 1.0, "b": 2}, {"b": 2, "a": 1.0}, True),
+        ({"a": 1.0}, {"a": 1.1}, False),
+        (272475.0, 272474, False),
     ],
 )
 def test_closeness(value: Any, reference: Any, equal: bool) -> None:

@@ -206,6 +206,9 @@ def test_edges_take_the_background():
 
 def test_noise_is_seeded(images):
     assert torch.equal(data.transforms.noise(images, 0.5), data.transforms.noise(images, 0.5))
+    drawn = torch.randn(images.shape, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(data.transforms.noise(images, 0.5, seed=3) - images, 0.5 * drawn)
+    assert torch.equal(data.transforms.noise(images, 0), images)
     assert not torch.equal(data.transforms.noise(images, 0.5), data.transforms.noise(images, 0.5, seed=1))
     many = torch.zeros(50, 1, 32, 32)
     assert float(data.transforms.noise(many, 0.3).std()) == pytest.approx(0.3, rel=0.02)

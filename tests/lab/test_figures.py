@@ -131,6 +131,46 @@ def test_band(axes):
     assert len(axes.collections) == 1, "one seed has no interval"
 
 
+def test_a_band_shows_its_seeds_unless_it_is_told_not_to(axes):
+    values = np.arange(12.0).reshape(3, 4)
+    figures.band(axes, np.arange(4), values, seeds=False, marker="o")
+    assert [line.get_marker() for line in axes.lines] == ["o"]
+    figures.band(axes, np.arange(4), values)
+    assert len(axes.lines) == 1 + 1 + 3
+    thick, *thin = axes.lines[1:]
+    assert all(line.get_linewidth() < thick.get_linewidth() for line in thin)
+    assert all(0 < line.get_alpha() < 1 for line in thin)
+    assert all(0 < area.get_alpha() < 0.5 for area in axes.collections)
+    with pytest.raises(ValueError, match=r"smallest is 0\.0, expected > 0"):
+        figures.band(axes, [1, 2], [[0.0, 1.0]], logarithmic=True)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_lines_of_one_family_are_told_apart_by_their_strength(axes, count):
+    figures.lines(axes, [1, 2], {f"plain-{n}": [n, n] for n in range(count)} | {"other": [0, 0]})
+    widths = [line.get_linewidth() for line in axes.lines[:count]]
+    assert widths == sorted(widths, reverse=True)
+    assert len(set(widths)) == count
+    assert all(1.5 < width < 3 for width in widths)
+    assert axes.lines[-1].get_color() not in figures.COLOURS["plain"]
+
+
+@pytest.mark.parametrize(("count", "step"), [(12, 1), (13, 2), (30, 3)])
+def test_of_many_names_of_rows_some_are_written(axes, count, step):
+    names = [f"row {n}" for n in range(count)]
+    figures.heatmap(axes, np.ones((count, 2)) * np.arange(1, 3), label="", rows=names)
+    assert [text.get_text() for text in axes.get_yticklabels()] == names[::step]
+    assert axes.get_yticks().tolist() == list(range(0, count, step))
+
+
+def test_panels_of_a_heatmap_can_share_their_limits(axes):
+    image = figures.heatmap(axes, [[1.0, 4.0]], label="", limits=(0.0, 8.0), xlabel="x", ylabel="y")
+    assert (image.norm(0.0), image.norm(8.0)) == (0, 1)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
+    image = figures.heatmap(axes, [[1.0, 4.0]], label="")
+    assert (image.norm(1.0), image.norm(4.0)) == (0, 1)
+
+
 def test_lines_take_the_family_colour(axes):
     figures.lines(axes, [1, 2], {"plain-20": [1, 2], "plain-56": [2, 3], "residual-56": [0, 1]})
     colours = [line.get_color() for line in axes.lines]
@@ -150,6 +190,13 @@ def test_heatmap(axes):
     assert float(image.norm(10.0)) == pytest.approx(0.5)
     assert [text.get_text() for text in axes.get_yticklabels()] == ["first", "second"]
     assert axes.figure.axes[-1].get_ylabel() == "norm"
+
+
+def test_a_heatmap_of_one_known_value(axes):
+    image = figures.heatmap(axes, [[np.nan, 3.0]], label="")
+    assert image.get_array().mask.tolist() == [[True, False]]
+    with pytest.raises(ValueError, match=r"expected at least one finite value$"):
+        figures.heatmap(axes, [[np.nan, np.inf]], label="")
 
 
 @pytest.mark.parametrize(

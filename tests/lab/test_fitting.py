@@ -58,6 +58,9 @@ def test_no_image_stands_in_two_parts_whatever_the_seed():
 def test_the_pool_gives_no_more_than_it_has():
     whole = load("digits", normalise=False)
     assert len(redrawn(whole, 3, train_size=1000).validation) == 200
+    assert len(redrawn(whole, 3, train_size=1).train) == 1
+    with pytest.raises(ValueError, match="train_size=-1: expected 1 to 1000"):
+        redrawn(whole, 3, train_size=-1)
     with pytest.raises(ValueError, match="train_size=1001: expected 1 to 1000"):
         redrawn(whole, 3, train_size=1001)
     with pytest.raises(ValueError, match="standardised already"):

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from resnetbook.lab import fitting, measuring
+from resnetbook.lab import fitting, measuring, normalisation
 from resnetbook.lab.normalisation import FreshStatistics
+from resnetbook.lab.running import Context
 
 SETTINGS = fitting.Fitting(train_size=100, epochs=2, batch_size=50)
 
@@ -48,3 +49,37 @@ def test_no_estimate_between_the_epochs():
         looking.images = data.train.images + 1
         looking.on_step_end(step, model, torch.zeros(()))
         assert float(model[0].running_mean) == pytest.approx(expected + (step == 2), abs=1e-5)
+
+
+def network(settings, arm, data):
+    return nn.Sequential(
+        nn.Conv2d(1, int(arm), 3),
+        nn.BatchNorm2d(int(arm)),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(36 * int(arm), 10),
+    )
+
+
+def test_an_arm_is_measured_with_them_or_with_its_running_averages(tmp_path):
+    def build(data):
+        return network(SETTINGS, "8", data)
+
+    def job(name):
+        return SETTINGS, build, 3, Context("cpu", tmp_path / f"{name}.pt", tuned={"learning_rate": 0.05})
+
+    def arm(name):
+        return network, SETTINGS, "8", 3, job(name)[3]
+
+    plain, its = fitting.fit_and_measure(*job("plain"))
+    model, found = normalisation.fit_and_measure(*arm("anew"))
+    kept, own = normalisation.fit_and_measure(*arm("kept"), anew=False)
+    assert {**own, "outcomes": 0} == {**its, "outcomes": 0}
+    assert own["outcomes"]["test_accuracy"].equal(its["outcomes"]["test_accuracy"])
+    assert torch.equal(kept[1].running_mean, plain[1].running_mean)
+    seen = model[0](fitting.images_of(SETTINGS, 3).train.images).detach()
+    torch.testing.assert_close(model[1].running_mean, seen.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
+    assert found["train_loss"] != its["train_loss"]
+    scores = normalisation.score(*arm("score")), normalisation.score(*arm("score"), anew=False)
+    assert scores[1] == fitting.score(*job("score")) != scores[0]
+    assert scores[0]["train_loss"] == pytest.approx(found["train_loss"])

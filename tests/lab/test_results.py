@@ -143,3 +143,70 @@ def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
 def test_reading_records_imports_no_torch():
     code = "import sys; from resnetbook.lab import results; results.find(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_name_is_cut_only_where_it_is_too_long_and_stays_the_only_one():
+    def suffix(changes):
+        return (
+            results.file_name("toy", None, "quick", changes).removeprefix("toy.quick.").removesuffix(".json")
+        )
+
+    assert results.file_name("toy", None, "quick", {}) == "toy.quick.json"
+    assert suffix({"k": "x" * 78}) == "k=" + "x" * 78  # 80 letters
+    cut = suffix({"k": "x" * 79})
+    assert cut.startswith("k=" + "x" * 58 + "_")
+    assert len(cut) == 60 + 1 + 12
+    assert cut != suffix({"k": "x" * 78 + "y"})
+    assert suffix({"b": 1, "a": (2, 3)}) == "a=2-3_b=1"
+    assert suffix({"a": "x/../y z"}) == "a=x-y-z"
+
+
+def test_the_interval_is_of_95_percent_unless_it_is_said_otherwise():
+    values = [1.0, 2.0, 4.0]
+    assert results.t_interval(values) == results.t_interval(values, 0.95)
+    record = replace(RECORD, results={"a": {"m": values}})
+    assert record.interval("a", "m") == results.t_interval(values, 0.95)
+    assert record.interval("a", "m", 0.5) == results.t_interval(values, 0.5)
+    assert all(isinstance(bound, float) for bound in results.t_interval(values))
+
+
+def test_what_is_missing_is_left_out_only_when_it_is_asked_for():
+    values = [[1.0, math.nan], [3.0, 5.0], [2.0, 7.0]]
+    mean, low, _ = results.t_interval(values)
+    assert mean[0] == 2
+    assert np.isnan([mean[1], low[1]]).all()
+    mean, low, high = results.t_interval(values, ignore_nan=True)
+    assert mean.tolist() == [2, 6]
+    expected = stats.t.interval(0.95, 1, 6, stats.sem([5.0, 7.0]))
+    assert (low[1], high[1]) == pytest.approx(expected)
+
+
+def test_a_record_is_text_with_one_metric_a_line(tmp_path):
+    path = results.write(RECORD, tmp_path / "toy.quick.json")
+    lines = path.read_text().splitlines()
+    assert lines[:4] == ["{", ' "schema": 1,', ' "experiment": "toy",', ' "variant": "digits",']
+    assert '   "loss": [0.5, 0.25, null],' in lines
+    assert lines[-1] == "}"
+    assert path.read_text().endswith("}\n")
+    registered = results.write(replace(RECORD, registration={"seeds": 3}), tmp_path / "other.quick.json")
+    assert json.loads(registered.read_text())["schema"] == 2
+    assert "outcomes" not in json.loads(registered.read_text())
+
+
+def test_provenance_leaves_out_what_is_not_known():
+    bare = replace(RECORD, seeds=(0,), data={}, environment={}, created="", variant=None)
+    assert results.provenance(bare) == "1 seed, scale quick, unknown device"
+
+
+def test_outcomes_are_bits_where_they_can_be():
+    import base64
+
+    assert base64.b64decode(results.pack([[1, 0, 1], [0, 0, 1]])["bits"]) == bytes([0b10100100])
+    halves = base64.b64decode(results.pack([[1, 0.5], [0, 2]])["halves"])
+    assert np.frombuffer(halves, "<f2").tolist() == [1.0, 0.5, 0.0, 2.0]
+    assert list(results.pack([[1, 2]])) == ["halves"]
+
+
+def test_a_record_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        RECORD.seeds = ()  # type: ignore[misc]

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from resnetbook.lab import results
-from resnetbook.lab.running import Experiment, ExperimentFailed, run, verify
+from resnetbook.lab.running import Experiment, ExperimentFailed, _folder, run, verify
 
 # A real training (so that checkpoints are real), steered from outside by files in the folder `marks`.
 TOY = '''
@@ -281,6 +281,48 @@ def test_a_failing_job_is_reported_at_the_end_and_costs_no_other(toy):
     assert record.values("net-1", "loss").shape == (2,)
 
 
+def test_the_clock_adds_up_its_sessions(tmp_path, monkeypatch):
+    now = {"seconds": 1000.0}
+    monkeypatch.setattr(_folder.time, "perf_counter", lambda: now["seconds"])
+    clock = _folder.Clock(tmp_path / "seconds.json")
+    now["seconds"] += 7
+    assert clock.seconds() == 7
+    clock.save()
+    now["seconds"] += 100  # between the sessions
+    again = _folder.Clock(tmp_path / "seconds.json")
+    now["seconds"] += 2
+    assert again.seconds() == 9
+
+
+def test_of_many_failures_three_are_told(toy):
+    marks = [toy.marks / f"net-{arm}.{seed}.fail" for seed in (100, 101) for arm in (1, 2)]
+    for mark in marks:
+        mark.touch()
+    with pytest.raises(ExperimentFailed, match=r"4 of 4 jobs failed \(.*; \.\.\.\)") as error:
+        toy.go()
+    assert str(error.value).count("asked to fail") == 3
+    marks[0].unlink()
+    with pytest.raises(ExperimentFailed, match="3 of 4 jobs failed") as error:
+        toy.go()
+    assert str(error.value).count("asked to fail") == 3
+    assert "..." not in str(error.value)
+
+
+def test_a_bar_is_drawn_on_a_terminal_when_it_is_asked_for(toy, monkeypatch):
+    disabled = []
+    runner = _runner()
+    drawn = runner.tqdm
+
+    def bar(*arguments, disable, **named):
+        disabled.append(disable)
+        return drawn(*arguments, disable=True, **named)
+
+    monkeypatch.setattr(runner, "tqdm", bar)
+    for progress in (True, False):
+        toy.go(scale="live", progress=progress)
+    assert disabled == [None, True]  # tqdm's None: where standard error is a terminal
+
+
 def test_a_process_that_fails_or_dies_costs_its_job_only(toy):
     (toy.marks / "net-2.100.die").touch()
     (toy.marks / "net-1.101.fail").touch()
@@ -409,5 +451,7 @@ def test_unknown_scale_count_or_device_is_named(toy):
         toy.go(scale="full")
     with pytest.raises(ValueError, match="seeds=0"):
         toy.go(seeds=0)
+    with pytest.raises(ValueError, match="seeds=2, workers=0: expected whole numbers of at least 1"):
+        toy.go(workers=0)
     with pytest.raises(ValueError, match="device='tpu'"):
         toy.go(device="tpu")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from resnetbook.lab.settings import Settings, batches, learning_rate
+from resnetbook.lab.settings import Settings, batches, device, generator, learning_rate
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,84 @@ from resnetbook.lab.settings import Settings, batches, learning_rate
 def test_bad_settings_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         Settings(**{"epochs": 3, **changes})
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("epochs", [1, 500], [0, math.inf]),
+        ("batch_size", [1, 10_000], [0]),
+        ("learning_rate", [0.0, 1e-9, 100.0], [-1e-9, math.inf, math.nan]),
+        ("momentum", [0.0, 0.9, 1.0], [-0.01, 1.01]),
+        ("weight_decay", [0.0, 1.0], [-1e-9]),
+        ("warmup_epochs", [0, 8], [-1, 9]),  # of 8 epochs
+        ("seed", [0, 2**63 - 1], [-1, 2**63]),
+        ("devices", [1, 8], [0]),
+        ("nodes", [1, 2], [0]),
+        ("milestones", [(), (0.0, 1.0), (0.5, 0.5)], [(-0.01,), (1.01,), (0.6, 0.5)]),
+        ("clip", [None, 1e-9, 5], [0, -1.0, math.nan]),
+        ("schedule", ["constant", "step", "cosine"], ["Step"]),
+        ("optimizer", ["sgd", "adamw"], ["adam"]),
+        ("precision", ["32-true", "bf16-mixed"], ["64-true"]),
+        ("device", ["auto", "cpu", "cuda", "mps"], [""]),
+        ("strategy", ["auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook"], ["dp"]),
+    ],
+)
+def test_the_ends_of_each_setting(name, allowed, refused):
+    for value in allowed:
+        assert getattr(Settings(**{name: value}), name) == value
+    for value in refused:
+        with pytest.raises(ValueError, match=rf"^{name}="):
+            Settings(**{name: value})
+
+
+def test_what_a_training_does_when_nothing_is_said():
+    """Records name only what they changed: these values are part of each of them."""
+    assert dataclasses.asdict(Settings()) == {
+        "epochs": 8, "batch_size": 64, "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "schedule": "step",
+        "milestones": (0.5, 0.75), "warmup_epochs": 0, "clip": None, "precision": "32-true", "seed": 0, "device": "auto",
+        "devices": 1, "nodes": 1, "strategy": "auto", "optimizer": "sgd",
+    }  # fmt: skip
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().epochs = 9  # type: ignore[misc]
+
+
+def test_a_device_is_one_of_this_machine(monkeypatch):
+    for cuda, mps in itertools.product([False, True], repeat=2):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
+        assert device("auto") == device() == torch.device("cuda" if cuda else "cpu")
+        assert device("cpu") == torch.device("cpu")
+        for name, there in (("cuda", cuda), ("mps", mps)):
+            if there:
+                assert device(name) == torch.device(name)
+            else:
+                with pytest.raises(ValueError, match=f"device='{name}': this machine has no such device"):
+                    device(name)
+    with pytest.raises(ValueError, match="device='tpu': expected one of auto, cpu, cuda, mps"):
+        device("tpu")
+
+
+def test_the_draws_follow_from_seed_epoch_and_stream():
+    """The formula is a promise to every checkpoint."""
+    for numbers in ((0, 0), (7, 3), (7, 3, 2)):
+        mixed = np.random.SeedSequence([*numbers, 0][:3]).generate_state(1, np.uint64)[0]
+        assert generator(*numbers).initial_seed() == int(mixed) // 2
+    order = torch.randperm(10, generator=generator(5, 6))
+    assert torch.equal(torch.cat(batches(10, 4, seed=5, epoch=6)), order)
+
+
+@given(st.integers(1, 60), st.integers(1, 20))
+@examples(max_examples=60, deadline=None)
+def test_a_last_batch_is_joined_where_it_is_smaller_and_not_alone(count, size):
+    apart = [len(batch) for batch in batches(count, size, seed=0, epoch=0)]
+    joined = [len(batch) for batch in batches(count, size, seed=0, epoch=0, join_last=True)]
+    if count % size == 0 or count < size:
+        assert joined == apart
+    else:
+        assert joined == [*apart[:-2], size + count % size]
+    order = torch.cat(batches(count, size, seed=0, epoch=0))
+    assert torch.equal(torch.cat(batches(count, size, seed=0, epoch=0, join_last=True)), order)
 
 
 SETTINGS = st.builds(

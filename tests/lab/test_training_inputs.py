@@ -237,7 +237,11 @@ LEFT_OUT = {
     "a regression": (1, X[:, :, 0, 0], functional.mse_loss),
     "several labels under another loss": (3, MANY, SHARES),
     "one score for two classes": (1, Y.clamp(max=1), lambda o, y: LOGITS(o[:, 0], y.float())),
-    "labels that do not add up, a loss of one's own": (3, one_hot(Y, 3) * 0.5, lambda o, y: cross_entropy(o, y)),
+    "labels that do not add up, a loss of one's own": (
+        3,
+        one_hot(Y, 3) * 0.5,
+        lambda o, y: cross_entropy(o, y),
+    ),
 }
 
 

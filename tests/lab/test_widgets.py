@@ -2,10 +2,12 @@
 
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 
 import matplotlib as mpl
 import pytest
+from jupyter_client.manager import start_new_kernel
 
 from resnetbook.lab import figures, widgets
 
@@ -156,9 +158,98 @@ def test_live_carries_both_forms():
     assert asked == [(8, "with"), (8, "without"), (20, "with"), (20, "without")]
     assert plt.get_fignums() == before, "prepared figures are closed"
     bundle = found._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain", widgets.VIEW}
     assert bundle["text/html"] == found.prepared.html
     assert found.prepared.labels[1] == "depth 8, norm without"
-    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"]
+    view = bundle[widgets.VIEW]
+    assert view["model_id"]
+    assert (view["version_major"], view["version_minor"]) == (2, 0), "the protocol of ipywidgets 7 and 8"
+
+
+def test_live_without_ipywidgets_is_the_prepared_page(monkeypatch):
+    found = widgets.live(drawn, alt="A line.", number=[1, 2])
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    assert found._repr_mimebundle_() == {"text/html": found.prepared.html, "text/plain": repr(found.prepared)}
+
+
+CELL = """
+import matplotlib.pyplot as plt
+from resnetbook.lab import figures, widgets
+
+figures.style()
+
+def draw(depth):
+    figure, axes = plt.subplots()
+    axes.plot([0, depth])
+    return figure
+
+widgets.live(draw, alt="A line.", depth=[8, 20, 56])
+"""
+
+
+@pytest.mark.notebook
+def test_live_redraws_in_a_kernel():
+    """A front end's part played by hand, as Colab's widget manager has it: it moves the slider and waits for a picture."""
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        first = replies(client, client.execute(CELL))
+        (shown,) = [m["content"]["data"] for m in first if m["msg_type"] == "execute_result"]
+        models = states(first)
+        box = models[shown[widgets.VIEW]["model_id"]]
+        parts = {models[child.removeprefix("IPY_MODEL_")]["_model_name"]: child for child in box["children"]}
+        assert set(parts) == {"SelectionSliderModel", "OutputModel"}
+        slider, output = (
+            parts[name].removeprefix("IPY_MODEL_") for name in ("SelectionSliderModel", "OutputModel")
+        )
+        assert list(models[slider]["_options_labels"]) == ["8", "20", "56"]
+        prepared = re.findall(r"data:image/png;base64,([^\"]+)", shown["text/html"])
+        assert len(prepared) == 3
+        assert pictures(first) == [prepared[0]], "the first choice is drawn at once"
+        for index in (2, 1):
+            state = {"method": "update", "state": {"index": index}, "buffer_paths": []}
+            message = client.session.msg("comm_msg", {"comm_id": slider, "data": state})
+            client.shell_channel.send(message)
+            moved = replies(client, message["header"]["msg_id"])
+            assert pictures(moved) == [prepared[index]], (
+                "the picture of that choice, as it stands on the page"
+            )
+            caught = [
+                m["content"]["data"]["state"].get("msg_id")
+                for m in moved
+                if m["msg_type"] == "comm_msg" and m["content"]["comm_id"] == output
+            ]
+            assert message["header"]["msg_id"] in caught, "the picture is sent to the widget's own place"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def states(messages: list[dict]) -> dict[str, dict]:
+    """The state of each widget's model, as a front end keeps it: opened, then updated."""
+    found: dict[str, dict] = {}
+    for message in messages:
+        content = message["content"]
+        if message["msg_type"] in ("comm_open", "comm_msg"):
+            found.setdefault(content["comm_id"], {}).update(content["data"].get("state", {}))
+    return found
+
+
+def replies(client, asked: str) -> list[dict]:
+    """What the kernel sends in answer to one message, until it is idle again."""
+    found = []
+    while True:
+        message = client.get_iopub_msg(timeout=120)
+        if message["parent_header"].get("msg_id") == asked:
+            assert message["msg_type"] != "error", message["content"]
+            found.append(message)
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return found
+
+
+def pictures(messages: list[dict]) -> list[str]:
+    """The pictures among them, base64 in one line."""
+    shown = [m["content"]["data"] for m in messages if m["msg_type"] == "display_data"]
+    return [data["image/png"].replace("\n", "") for data in shown if "image/png" in data]
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,12 @@ def test_steps_are_counted_and_not_accumulated() -> None:
     assert {row.step for row in flow.rows} == {0, 1, 2}
 
 
+def test_a_row_cannot_be_changed() -> None:
+    row = Row(0, "conv1", 1.0, 2.0, 3.0)
+    with pytest.raises(AttributeError):
+        row.step = 1  # type: ignore[misc]
+
+
 def test_rows_and_split_are_those_of_the_last_step() -> None:
     model, _, _ = model_of("A")
     x, y = batch()

@@ -482,6 +482,75 @@ def test_a_block_of_weight_normalised_layers_is_split_as_its_twin() -> None:
     assert_equal_records(flow, plain)
 
 
+class Twofold(nn.Module):
+    """Returns two tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(64, 64))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x @ self.weight, x
+
+
+class First(nn.Module):
+    def forward(self, pair: tuple[Tensor, Tensor]) -> Tensor:
+        return pair[0]
+
+
+@pytest.mark.parametrize("compute", [False, True])
+def test_a_layer_that_returns_several_tensors_has_a_weight_and_no_activation(compute: bool) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), Twofold(), First(), nn.Linear(64, 10))
+    if compute:
+        parametrize.register_parametrization(net[1], "weight", Halved())
+    with GradientFlow(net, blocks=[]) as flow:
+        step(net, images())
+    row = flow.rows[0]
+    assert row.layer == "1"
+    assert row.weight_gradient > 0
+    assert np.isnan([row.activation, row.activation_gradient]).all()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("kind", ["plain", "weight_norm", "halved", "pruned"])
+def test_a_layer_called_apart_from_its_model_leaves_no_trace(kind: str, frozen: bool) -> None:
+    torch.manual_seed(0)
+    layer = COMPUTED.get(kind, lambda layer: layer)(nn.Linear(64, 64)).requires_grad_(not frozen)
+    if "weight" in vars(layer):
+        layer(torch.zeros(1, 64))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), layer, nn.Linear(64, 10))
+    with GradientFlow(net, blocks=[]) as expected:
+        step(net, images())
+    net.zero_grad()
+    with GradientFlow(net, blocks=[]) as flow:
+        layer(torch.ones(2, 64, requires_grad=True)).sum().backward()
+        step(net, images())
+    assert_equal_records(flow, expected)
+
+
+def test_a_table_of_a_layer_that_is_neither_linear_nor_convolution_is_a_weight() -> None:
+    """An embedding's weight has two dimensions, a scale's has one; computed or not makes no difference."""
+
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.weight
+
+    for compute in (False, True):
+        net = nn.Sequential(nn.Embedding(5, 3), Scale(), nn.Linear(3, 2))
+        if compute:
+            for layer in net:
+                parametrize.register_parametrization(layer, "weight", Halved())
+        with GradientFlow(net, blocks=[]) as flow:
+            net(torch.tensor([1, 4])).sum().backward()
+        assert flow.layers == ["0", "2"]
+        assert flow.rows[0].weight_gradient > 0
+
+
 # ---- the fork
 
 
@@ -503,6 +572,10 @@ def test_a_hook_comes_to_the_gradient_of_any_tensor() -> None:
         hook_gradient(tensor, seen.append)
         (tensor * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
         assert [g.tolist() for g in seen] == [[1.0, 2.0, 3.0]]
+    # Apart from a leaf, whose node takes none, no handle is made; torch numbers them.
+    made = torch.utils.hooks.RemovableHandle.next_id
+    hook_gradient(torch.ones(1, requires_grad=True) + 1, print)
+    assert torch.utils.hooks.RemovableHandle.next_id == made
     asked: list[Any] = []
     bare: Any = SimpleNamespace(
         grad_fn=object(), register_hook=asked.append

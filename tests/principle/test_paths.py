@@ -224,3 +224,47 @@ def test_lesion_study_visits_each_block_once() -> None:
     assert list(study) == [name for name, _ in net.blocks]
     assert study["layer3.2"] == 0.0
     assert min(value for name, value in study.items() if name != "layer3.2") > 0.0
+
+
+def test_a_plain_block_on_oblong_maps_is_taken_out_too() -> None:
+    plain, _ = twins(8, **SMALL)
+    for height, width in ((16, 8), (8, 16), (4, 9)):
+        hidden = torch.rand(2, 4, height, width)
+        with torch.no_grad(), lesion(plain, "layer2.0"):
+            expected = functional.pad(hidden[:, :, ::2, ::2], (0, 0, 0, 0, 0, 2))
+            assert torch.equal(plain.layer2[0](hidden), expected)
+
+
+@pytest.mark.parametrize("shapes", [[], [(2, 3)], [(3, 2)], [(2, 2), (3, 3)], [(2,)], [(2, 2, 2)]])
+def test_matrices_are_square_and_of_one_size(shapes: list[tuple[int, ...]]) -> None:
+    matrices = [torch.zeros(shape) for shape in shapes]
+    for function in (product, path_sum):
+        with pytest.raises(ValueError, match=r"matrices has shapes .*: expected one or more of one \(n, n\)"):
+            function(matrices)
+
+
+class Constant(nn.Module):
+    """x + c: a branch that does not look at x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c = nn.Parameter(torch.ones(3))
+
+    def branch(self, x: torch.Tensor) -> torch.Tensor:
+        return self.c.expand_as(x)
+
+    def identity(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.branch(x) + self.identity(x)
+
+
+def test_a_branch_that_does_not_look_at_its_input_carries_nothing() -> None:
+    net, x = nn.Sequential(Constant(), Constant()), torch.randn(2, 3)
+    split = gradient_by_path_length(net, x, x, loss=lambda out, target: (out * target).sum())
+    assert split.norms.tolist() == [x.norm().item(), 0.0, 0.0]
+    assert (
+        single_path_gradients(net, x, x, [["0"], []], loss=lambda out, y: (out * y).sum()).norm(dim=(1, 2))[0]
+        == 0
+    )

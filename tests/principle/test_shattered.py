@@ -102,7 +102,10 @@ def test_alpha_zero_is_the_first_layer_alone() -> None:
         (lambda: autocorrelation(np.ones(9)), "constant"),
         (lambda: autocorrelation(np.ones((3, 3))), "one axis"),
         (lambda: respond(draw("he", 1), np.ones((2, 2))), "one axis"),
-        (lambda: shattering("he", 2, lag=256), "lag=256"),
+        (lambda: autocorrelation(np.ones(1)), "2 or more"),
+        (lambda: autocorrelation(np.zeros(9)), "constant"),
+        (lambda: shattering("he", 2, lag=256), "lag=256: expected 0 to 255 for 256 inputs"),
+        (lambda: shattering("he", 2, lag=-1), "lag=-1"),
         (lambda: Kind("x", alpha=0.5), "alpha=0.5"),
         (lambda: Kind("x", gain=0.0), "gain=0.0"),
     ],
@@ -110,3 +113,69 @@ def test_alpha_zero_is_the_first_layer_alone() -> None:
 def test_bad_input(call, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_what_a_kind_says_is_what_is_drawn() -> None:
+    """Variance gain / width, biases or none, and the same numbers for kinds that differ in the rest alone."""
+    expected = {
+        "glorot": (1.0, True, False, 1.0),
+        "he": (2.0, True, False, 1.0),
+        "he-unbiased": (2.0, False, False, 1.0),
+        "residual-scaled": (2.0, True, True, 0.1),
+        "residual": (2.0, True, True, 1.0),
+    }
+    assert {name: (k.gain, k.biases, k.residual, k.alpha) for name, k in KINDS.items()} == expected
+    for name, (gain, biases, _, _) in expected.items():
+        network = draw(name, 3, width=100, seed=5)
+        assert network.depth == 3
+        assert [w.shape for w in network.weights] == [(100,), (100, 100), (100, 100), (100,)]
+        assert [b.shape for b in network.biases] == [(100,), (100,), (100,), (1,)]
+        # 20,000 numbers: their mean square is within 4 % of the variance, four standard errors.
+        found = np.concatenate([w.ravel() for w in network.weights])
+        assert np.mean(found**2) == pytest.approx(gain / 100, rel=0.04)
+        drawn = np.concatenate(network.biases)
+        assert np.mean(drawn**2) == pytest.approx(gain / 100 if biases else 0.0, rel=0.5)
+        same = draw("he", 3, width=100, seed=5)
+        np.testing.assert_allclose(network.weights[1] / np.sqrt(gain), same.weights[1] / np.sqrt(2))
+    assert Kind("x") == Kind("x", gain=2.0, biases=True, residual=False, alpha=1.0)
+
+
+def test_a_unit_switches_where_its_input_changes_its_sign() -> None:
+    network = shattered.Network(
+        KINDS["he"],
+        (np.array([1.0, -2.0, 1.0]), np.eye(3), np.ones(3)),
+        (np.array([0.0, 1.0, 9.0]), np.array([-1.0, 0.0, 0.0]), np.zeros(1)),
+    )
+    # Switches of the first layer at 0 and 1/2, the third unit is always on; of the second at x = 1, and again at 1/2.
+    response = respond(network, np.array([-1.0, -0.25, 0.25, 0.75, 1.5]))
+    assert flips(response).tolist() == [2, 2]
+
+
+def test_what_is_taken_when_nothing_is_said() -> None:
+    np.testing.assert_array_equal(grid(), -2 + np.arange(256) / 64)
+    assert grid(2).tolist() == [-2.0, 0.0]
+    np.testing.assert_array_equal(draw("he", 1).weights[0], draw("he", 1, width=200, seed=0).weights[0])
+    np.testing.assert_array_equal(shattered.white_noise(5), shattered.white_noise(5, seed=0))
+    np.testing.assert_array_equal(shattered.brown_noise(5), np.cumsum(shattered.white_noise(5)))
+    by_default = shattering("he", 1)
+    assert by_default.shape == (30,)
+    explicit = shattering("he", 1, seeds=2, lag=16, width=200, points=256)
+    np.testing.assert_array_equal(by_default[:2], explicit)
+    at_0_25 = autocorrelation(respond(draw("he", 1, seed=1), grid()).derivative)[16]
+    assert explicit[1] == at_0_25
+
+
+def test_the_ends_of_what_is_allowed() -> None:
+    np.testing.assert_allclose(shattering("he", 2, seeds=2, lag=0), 1.0)
+    assert shattering("he", 2, seeds=1, lag=63, points=64).shape == (1,)
+    assert draw("he", 1, width=1).depth == 1
+    assert autocorrelation(np.array([0.0, 2.0])) == pytest.approx([1.0, -0.5])
+
+
+def test_a_drawn_network_and_its_answer_cannot_be_changed() -> None:
+    network = draw("he", 1, width=2)
+    for value, name in ((network.kind, "gain"), (network, "weights"), (respond(network, grid(4)), "output")):
+        with pytest.raises(AttributeError):
+            setattr(value, name, None)
+    with pytest.raises(TypeError):
+        KINDS["he"] = Kind("mine")  # type: ignore[index]

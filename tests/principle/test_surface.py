@@ -96,6 +96,27 @@ def test_scaling_a_normalised_filter_leaves_the_surface_where_it_is() -> None:
 
 def test_offsets_have_an_exact_zero() -> None:
     assert offsets(1.0, 5).tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
+    assert offsets(3.0, 3).tolist() == [-3.0, 0.0, 3.0]
+    np.testing.assert_allclose(offsets(), np.linspace(-1, 1, 21), atol=1e-15)
+
+
+def test_a_span_of_1_in_21_steps_when_nothing_is_said() -> None:
+    model = nn.Linear(1, 1, bias=False).double()
+    nn.init.zeros_(model.weight)
+    direction = {"weight": torch.ones(1, 1, dtype=torch.float64)}
+    found = loss_surface(model, lambda net: net.weight[0, 0], direction)
+    np.testing.assert_allclose(found, np.linspace(-1, 1, 21), atol=1e-15)
+    assert loss_surface(model, lambda net: net.weight[0, 0], direction, steps=3).tolist() == [-1.0, 0.0, 1.0]
+
+
+def test_the_middle_is_the_network_whatever_the_direction_holds() -> None:
+    """0 times infinity is not a number: at the middle nothing is added at all."""
+    model = nn.Linear(2, 1, bias=False)
+    nn.init.ones_(model.weight)
+    direction = {"weight": torch.tensor([[float("inf"), 1.0]])}
+    found = loss_surface(model, lambda net: net.weight[0, 0], [direction, direction], steps=3)
+    assert found[1, 1] == 1.0
+    assert np.isinf(found[1, 0])
 
 
 @pytest.mark.parametrize(

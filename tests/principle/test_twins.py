@@ -93,7 +93,16 @@ def test_norm_and_bias_switches() -> None:
 
 @pytest.mark.parametrize(
     ("depth", "message"),
-    [(21, "20 and 26"), (55, "50 and 56"), (9, "8 and 14"), (2, "8"), (-4, "8"), (20.0, "8")],
+    [
+        (True, "8"),
+        (13, "8 and 14"),
+        (21, "20 and 26"),
+        (55, "50 and 56"),
+        (9, "8 and 14"),
+        (2, "8"),
+        (-4, "8"),
+        (20.0, "8"),
+    ],
 )
 def test_other_depths_are_refused_with_the_nearest(depth: int, message: str) -> None:
     with pytest.raises(ValueError, match=rf"depth={depth}.*{message}"):
@@ -103,11 +112,24 @@ def test_other_depths_are_refused_with_the_nearest(depth: int, message: str) -> 
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="widths"):
         TwinNet(8, widths=(16, 32))
-    with pytest.raises(ValueError, match="num_classes=0"):
-        TwinNet(8, num_classes=0)
+    for classes in (0, -1, 2.0, "10"):
+        with pytest.raises(ValueError, match=f"num_classes={classes!r}: expected an integer of 1 or more"):
+            TwinNet(8, num_classes=classes)  # type: ignore[arg-type]
+    assert TwinNet(8, num_classes=1)(torch.zeros(2, 1, 4, 4)).shape == (2, 1)
     with pytest.raises(ValueError, match="residual=True"):
         twins(8, residual=True)
     with pytest.raises(ValueError, match=r"\(2, 3, 8, 8\).*\(N, 1, H, W\)"):
         TwinNet(8)(torch.zeros(2, 3, 8, 8))
-    with pytest.raises(ValueError, match="4 or more"):
-        TwinNet(8)(torch.zeros(2, 1, 3, 8))
+    for shape in ((2, 1, 3, 8), (2, 1, 8, 3), (1, 8, 8), (2, 1, 8)):
+        with pytest.raises(ValueError, match="4 or more"):
+            TwinNet(8)(torch.zeros(shape))
+
+
+def test_what_is_built_when_nothing_is_said() -> None:
+    net = on_meta(8)
+    assert (net.conv1.in_channels, net.fc.out_features) == (1, 10)
+    assert [stage[0].conv2.out_channels for stage in (net.layer1, net.layer2, net.layer3)] == [16, 32, 64]  # type: ignore[union-attr, index]
+    assert all(block.residual for _, block in net.blocks)
+    assert parameters(net) == parameters(
+        on_meta(8, num_classes=10, in_channels=1, shortcut="A", residual=True, norm=True, bias=False)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from xml.etree import ElementTree
@@ -190,3 +191,125 @@ def test_every_flag_that_the_rules_raise_has_words():
     assert phrases.FLAGS["censored"] in note
     assert phrases.FLAGS["underpowered"] in note
     assert "100 % and 25 %" in note
+
+
+def plain_text(markup: str) -> str:
+    """The words of HTML, without its marks and pictures."""
+    return re.sub(r"\s+", " ", re.sub(r"<svg.*?</svg>|<style.*?</style>|<[^>]+>", " ", markup)).strip()
+
+
+def test_a_part_says_its_numbers_and_what_to_beware_of_once_each():
+    said = plain_text(card.part(outcome(reading="on digits")))
+    assert said == (
+        "on digits: a is more accurate than b supported +5 points (+3.1 to +6.9; margin 1); 3 seeds and 597 test images; p = 0.0012"
+    )
+    bare = plain_text(card.part(outcome(adjusted=math.nan, images=0, registered="after", reason="too few")))
+    assert bare == (
+        "a is more accurate than b supported +5 points (+3.1 to +6.9; margin 1); 3 seeds too few registered after the run"
+    )
+    full = plain_text(card.part(outcome(flags=("edge", "flat"), underpowered=True, reached=(0.996, 0.0))))
+    for words in (f"edge: {phrases.FLAGS['edge']}", f"flat: {phrases.FLAGS['flat']}", "underpowered: twice the margin",
+                  "target reached in 100 % and 0 % of the seeds"):  # fmt: skip
+        assert full.count(words) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "shown", "words"),
+    [(3, 3, None), (4, 3, "1 more part"), (5, 3, "2 more parts"), (2, 0, "2 more parts")],
+)
+def test_a_fold_says_how_many_parts_are_in_it(count, shown, words):
+    markup = card.folded([outcome(label=f"part {n}") for n in range(count)], shown)
+    before, _, fold = markup.partition("<details")
+    assert [f"part {n}" in before for n in range(count)] == [n < shown for n in range(count)]
+    assert [f"part {n}" in fold for n in range(count)] == [n >= shown for n in range(count)]
+    if words is None:
+        assert not fold
+    else:
+        assert f"<summary>{words}</summary>" in fold
+    assert card.folded([outcome(status="not run yet")], shown) == ""
+
+
+def test_parts_of_other_metrics_and_exact_ones_keep_axes_of_their_own():
+    near, far = (
+        outcome(),
+        outcome(metric="val_accuracy", values=(0.4, 0.5, 0.6), mean=0.5, low=0.45, high=0.55),
+    )
+    assert card.parts([near, far])[0] == card.part(near)
+    assert card.parts([near, far])[1] == card.part(far)
+    ratio = outcome(RATIO, metric="test_accuracy")
+    assert card.parts([near, ratio]) == [card.part(near), card.part(ratio)]
+    exact = outcome(EXACT)
+    assert card.parts([exact, outcome(EXACT, label="another")])[0] == card.part(exact)
+    assert card.parts([near, outcome(status="not run yet")]) == [card.part(near)]
+
+
+def test_each_record_is_repeated_by_one_command():
+    same, other = (
+        outcome(label="again"),
+        outcome(variant=None, minutes=0.5, record="demo.quick.json", provenance=""),
+    )
+    rows = card.repeat([outcome(), same, other, outcome(experiment="")])
+    assert rows == [
+        ("resnetbook run demo --scale quick --set data=digits", "about 6 min", "demo-digits.quick.json", "3 seeds, digits"),
+        ("resnetbook run demo --scale quick", "under a minute", "demo.quick.json", ""),
+    ]  # fmt: skip
+    markup = card.short(survey.claim("C03"), found(outcome(), other))
+    assert "about 6 min on 2 cores; 3 seeds, digits</li>" in markup
+    assert "under a minute on 2 cores</li>" in markup
+    assert "Repeat it" not in card.short(survey.claim("C03"), found(outcome(experiment="")))
+
+
+def test_the_stamp_says_when_the_decisions_were_registered():
+    claim = survey.claim("C03")
+    both = [outcome(), outcome(registered="after"), outcome(registered="")]
+    assert "C03 · quick scale · registered before the run<" in card.short(claim, found(both[0]))
+    assert "quick scale · registered after and before the run<" in card.short(claim, found(*both))
+    assert "quick scale</span>" in card.short(claim, found(both[2]))
+
+
+def test_of_many_parts_that_hold_three_are_named():
+    claim = survey.claim("C03")
+    names = tuple("abcde")
+    said = plain_text(
+        card.summary(
+            claim, found(outcome(), supported=Names(readings=names[:3]), refuted=Names(names[:2], names[2:]))
+        )
+    )
+    assert "Holds: a; b; c." in said
+    assert "Does not hold: a; b; c; and 2 more." in said
+    assert "Narrowed" not in plain_text(
+        card.summary(dataclasses.replace(claim, narrowed=""), found(outcome()))
+    )
+    narrowed = dataclasses.replace(claim, narrowed="always")
+    assert "Narrowed: the test leaves out always." in plain_text(card.summary(narrowed, found(outcome())))
+    assert "narrowed: the test leaves out always" in card.text(narrowed, found(outcome())).splitlines()
+
+
+def test_a_claim_that_waits_names_its_former_word_and_no_other_does():
+    former = next(each for each in survey.version1())
+    claim, waits = survey.claim(former.claim), outcome(status="not run yet")
+    words = f"Under version 1 of the rules it was called: {former.status}."
+    assert card.waiting(claim, found(waits, status="not run yet")) == ["1 of 1 parts not run yet.", words]
+    assert card.waiting(claim, found(waits, outcome(), status="partly supported")) == [
+        "1 of 2 parts not run yet."
+    ]
+    assert card.waiting(claim, found(outcome())) == []
+    full = dataclasses.replace(found(waits, status="not run yet"), scale="full")
+    assert card.waiting(claim, full) == ["1 of 1 parts not run yet."]
+    unknown = dataclasses.replace(claim, id="C99")
+    assert card.waiting(unknown, found(waits, status="not run yet")) == ["1 of 1 parts not run yet."]
+
+
+def test_the_text_for_terminals_has_each_part_and_each_source_once():
+    claim = survey.claim("C03")
+    lines = card.text(
+        claim, found(outcome(), outcome(label="other"), outcome(status="not run yet"))
+    ).splitlines()
+    assert lines[:2] == ["C03: supported (quick scale)", claim.text]
+    assert sum(line.startswith(("a is more accurate", "other:")) for line in lines) == 2
+    assert lines[-2:] == ["1 of 3 parts not run yet.", "3 seeds, digits"]
+
+
+def test_code_within_words_is_marked_up():
+    assert card.inline("a `b` c `<d>`") == "a <code>b</code> c <code>&lt;d&gt;</code>"
+    assert card.badge("no gain") == '<span class="rb-word rb-verdict rb-no-gain">no gain</span>'

@@ -162,6 +162,14 @@ def test_one_seed_or_one_image_has_no_interval(table):
     assert found.power(100.0) == 0.0
 
 
+def test_one_value_is_its_own_mean_without_an_interval():
+    for values, mean in (([0.7], 0.7), ([[0.5], [2.0]], [0.5, 2.0])):
+        found = over_seeds(values)
+        assert np.array_equal(found.mean, mean)
+        assert np.all(found.half_width() == np.inf)
+        assert np.array_equal(found.df, np.zeros_like(mean))
+
+
 def test_no_seed_has_no_mean():
     assert np.isnan(over_seeds([]).mean)
     assert np.isnan(over_seeds([]).p_value())

@@ -56,8 +56,37 @@ def test_what_is_unknown_is_undecided():
 
 
 @pytest.mark.parametrize(
+    ("rule", "mean", "low", "high", "p", "word"),
+    [
+        ("better", 0.016, 0.012, 0.020, 0.05, "undecided"),  # 5 % is not below 5 %
+        ("better", 0.016, 0.012, 0.020, 0.0499, "supported"),
+        ("better", 0.020, 0.0, 0.040, 0.01, "undecided"),  # an interval that touches 0 does not exclude it
+        ("better", M, 0.005, 0.015, 0.01, "undecided"),  # a mean on the margin is not above it
+        ("better", 0.0, -M, M, 0.9, "undecided"),  # an interval that touches the margin does not exclude it
+        ("better", -0.020, -0.040, 0.0, 0.01, "no gain"),
+        ("better", -M, -0.015, -0.005, 0.01, "no gain"),
+        ("not_worse", 0.0, -M, 0.5, 0.01, "undecided"),
+        ("not_worse", -0.02, -0.03, -M, 0.01, "undecided"),
+        ("equal", 0.0, -M, 0.005, 0.01, "undecided"),
+        ("equal", 0.0, -0.005, M, 0.01, "undecided"),
+        ("equal", 0.02, M, 0.03, 0.01, "undecided"),
+        ("equal", -0.02, -0.03, -M, 0.01, "undecided"),
+    ],
+)
+def test_what_touches_a_limit_is_not_beyond_it(rule, mean, low, high, p, word):
+    assert judge(rule, mean, low, high, M, p) == word
+
+
+@pytest.mark.parametrize(
     ("rule", "mean", "number"),
-    [("better", 1, 0), ("not_worse", 1, -M), ("equal", 1, M), ("equal", -1, -M), ("not_worse", -1, -M)],
+    [
+        ("better", 1, 0),
+        ("not_worse", 1, -M),
+        ("equal", 1, M),
+        ("equal", -1, -M),
+        ("not_worse", -1, -M),
+        ("equal", 0, -M),
+    ],
 )
 def test_the_number_that_is_tested(rule, mean, number):
     assert reference(rule, mean, M) == number

@@ -184,6 +184,12 @@ def test_the_gradient_splits_into_shortcut_and_branch():
         assert split.identity.abs().sum() > 0 < split.residual.abs().sum()
 
 
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_every_stem_halves_the_image(kernel, on_meta):
+    net = on_meta("dpn68", stem_kernel=kernel)
+    assert net.conv1(torch.empty(1, 3, 64, 64, device="meta")).shape[2:] == (32, 32)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -191,13 +197,17 @@ def test_the_gradient_splits_into_shortcut_and_branch():
         (lambda: DPN(stages=()), "expected one number each"),
         (lambda: DPN(stages=(0, 1), dense_increments=(1, 1)), "stages=0"),
         (lambda: DPN(residual_width=-1), "residual_width=-1: expected an integer of 0"),
+        (lambda: DualPathBlock(8, 4, True, 2), "residual_width=True: expected an integer of 0"),
+        (lambda: DPN(dense_increments=(16, 2.5, 24, 128)), "dense_increment=2.5: expected an integer of 0"),
+        (lambda: DPN(dense_increments=(16, -1, 24, 128)), "dense_increment=-1: expected an integer of 0"),
         (lambda: DPN(residual_width=0, dense_increments=(0, 1, 1, 1)), "a channel on one path"),
         (lambda: DPN(groups=5), "groups=5: expected a divisor of 96"),
-        (lambda: DPN(stem_kernel=4), "stem_kernel=4: expected 3, 5 or 7"),
+        *((lambda k=k: DPN(stem_kernel=k), f"stem_kernel={k}: expected 3, 5 or 7") for k in (1, 2, 4, 6, 8)),
         (lambda: DPN(num_classes=0), "num_classes=0"),
         (lambda: DualPathBlock(8, 4, 12, 2), "expected project=True"),
         (lambda: DualPathBlock(12, 4, 12, 2, stride=2), "stride=2: expected project=True"),
         (lambda: create_model("dpn68")(torch.zeros(1, 3, 31, 64)), "H and W of 32 or more"),
+        (lambda: DPN(dense_increments=(1, 1), **SMALL)(torch.zeros(1, 1, 7, 8)), "H and W of 8 or more"),
         (
             lambda: DPN(dense_increments=(1, 1), residual_width=4, **SMALL)(torch.zeros(1, 3, 8, 8)),
             r"expected \(N, 1, H, W\)",

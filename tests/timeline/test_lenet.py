@@ -108,6 +108,11 @@ def test_c3_with_every_link_is_a_convolution(assert_equal):
     assert_equal(layer.weight.grad.reshape(4, 3, 5, 5), dense.weight.grad)
 
 
+def test_a_file_of_weights_holds_the_parameters_and_not_the_table():
+    net = LeNet5()
+    assert list(net.state_dict()) == [name for name, _ in net.named_parameters()]
+
+
 def test_subsampling_adds_scales_and_shifts():
     layer = Subsampling(2)
     with torch.no_grad():

@@ -9,18 +9,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
 from resnetbook.timeline import create_model
+from resnetbook.timeline._nasnet_cell import INPUTS
+from resnetbook.timeline._nasnet_layers import FactorizedReduction, Pool, SeparableConv
 from resnetbook.timeline.nasnet import (
-    INPUTS,
     NORMAL_A,
     OPERATIONS,
     REDUCTION_A,
     TIMM_KEYS,
     Cell,
     CellNet,
-    FactorizedReduction,
     NASNetA,
-    Pool,
-    SeparableConv,
     random_cell,
 )
 from resnetbook.timeline.pretrained import convert

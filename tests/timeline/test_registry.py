@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,53 @@ def test_every_class_takes_classes_and_channels(path):
     arguments = network.__init__.__annotations__
     assert {"num_classes", "in_channels"} <= set(arguments)
     assert network.__doc__
+
+
+# The first variant of each class, the side of the smallest images that it takes, and classes and channels of its class when
+# nothing is said: those of the data sets that the papers use.
+FIRST = {
+    "lenet.LeNet5": ("lenet5", 28, 10, 1),
+    "alexnet.AlexNet": ("alexnet", 63, 1000, 3),
+    "googlenet.GoogLeNet": ("googlenet", 15, 1000, 3),
+    "resnet.ResNet": ("resnet18", 32, 1000, 3),
+    "resnet.CifarResNet": ("resnet20", 4, 10, 3),
+    "resnet_v2.PreActResNet": ("preact_resnet110", 4, 10, 3),
+    "resnet_v2.ResNetV2": ("resnet50_v2", 32, 1000, 3),
+    "ror.RoR": ("ror3_110", 4, 10, 3),
+    "wide_resnet.WideResNet": ("wrn16_4", 4, 10, 3),
+    "resnet_in_resnet.RiR": ("rir18_wide", 4, 10, 3),
+    "resnet_in_resnet.ResNetInit": ("resnet_init18", 4, 10, 3),
+    "stochastic_depth.StochasticDepthResNet": ("stochastic110", 4, 10, 3),
+    "densenet.DenseNet": ("densenet121", 32, 1000, 3),
+    "densenet.CifarDenseNet": ("densenet_bc100_12", 4, 10, 3),
+    "dual_path.DPN": ("dpn68", 32, 1000, 3),
+    "inception.InceptionV3": ("inception_v3", 75, 1000, 3),
+    "inception.InceptionV4": ("inception_v4", 75, 1000, 3),
+    "inception_resnet.InceptionResNetV1": ("inception_resnet_v1", 75, 1000, 3),
+    "inception_resnet.InceptionResNetV2": ("inception_resnet_v2", 75, 1000, 3),
+    "nasnet.NASNetA": ("nasnet_a_cifar", 4, 10, 3),
+    "resnext.ResNeXt": ("resnext50_32x4d", 32, 1000, 3),
+    "resnext.CifarResNeXt": ("resnext29_8x64d", 4, 10, 3),
+}
+
+
+def test_the_table_has_every_class():
+    assert {path.partition(".")[2] for path in FIRST} == {path.partition(".")[2] for path in CLASSES}
+
+
+@pytest.mark.parametrize("path", FIRST)
+def test_a_class_takes_images_from_its_smallest_on_and_has_the_classes_of_its_data_set(path, on_meta):
+    name, smallest, classes, channels = FIRST[path]
+    network = on_meta(name).eval()
+    assert path.endswith(f".{type(network).__name__}")
+    own = inspect.signature(type(network)).parameters
+    assert (own["num_classes"].default, own["in_channels"].default) == (classes, channels)
+    with torch.device("meta"):
+        for height, width in ((smallest, smallest), (smallest, smallest + 3), (smallest + 1, smallest)):
+            assert network(torch.empty(2, channels, height, width)).shape[0] == 2
+        for height, width in ((smallest - 1, smallest), (smallest, smallest - 1)):
+            with pytest.raises(ValueError, match=rf"H and W of {smallest} or more"):
+                network(torch.empty(2, channels, height, width))
 
 
 @pytest.mark.parametrize(

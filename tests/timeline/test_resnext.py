@@ -178,7 +178,9 @@ def test_each_stage_halves_the_map():
         (lambda: ResNeXt((3, 4, 6)), "layers=\\(3, 4, 6\\): expected four"),
         (lambda: ResNeXt((1, 1, 1, 1), base_width=2.5), "base_width=2.5"),
         (lambda: Branches(GroupedBottleneck(8, 2, cardinality=1, base_width=32), "mean"), "join='mean'"),
+        (lambda: CifarResNeXt(11, in_channels=0), "in_channels=0"),
         (lambda: CifarResNeXt(11, 1, 4)(torch.zeros(1, 1, 8, 8)), r"expected \(N, 3, H, W\)"),
+        (lambda: CifarResNeXt(11, 1, 4)(torch.zeros(1, 3, 3, 8)), "H and W of 4 or more"),
     ],
 )
 def test_bad_input_is_named(build, message):

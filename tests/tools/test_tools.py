@@ -99,7 +99,7 @@ def test_every_requirement_is_pinned_and_every_dependency_is_among_them() -> Non
     assert all(str(r.specifier).startswith("==") for r in pins.values())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = list(project["dependencies"])
-    for extra in ("book", "medical", "test", "oracle"):
+    for extra in ("book", "medical", "test", "oracle", "mutants"):
         wanted += dependencies.requirements(extra)
     for requirement in map(Requirement, wanted):
         pin = pins[requirement.name.lower().replace("_", "-")]
@@ -165,3 +165,16 @@ def test_edited_code_is_no_longer_current() -> None:
     assert execute.is_current(book)
     book.cells[0].source = "2"
     assert not execute.is_current(book)
+
+
+def test_a_stored_output_keeps_no_widget_whose_model_is_gone():
+    """A viewer prefers the widget to the page, looks for its model, and shows neither."""
+    data = {
+        "application/vnd.jupyter.widget-view+json": {"model_id": "a"},
+        "text/html": "<p>x</p>",
+        "text/plain": "x",
+    }
+    output = nbformat.v4.new_output("execute_result", data=data, execution_count=7)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[output])])
+    execute.normalise(notebook)
+    assert notebook.cells[0].outputs[0].data == {"text/html": "<p>x</p>", "text/plain": "x"}

@@ -23,8 +23,9 @@ import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 
 from resnetbook.grading import checks, job
-from resnetbook.grading.kernel import FATAL, Outcome, Session
+from resnetbook.grading.kernel import FATAL, Outcome
 from resnetbook.grading.operands import OTHER
+from resnetbook.grading.session import Session
 from resnetbook.grading.values import MIME, close
 
 _ERRORS = frozenset(

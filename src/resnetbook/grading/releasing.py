@@ -121,7 +121,7 @@ def _learnt(book: Master, found: Found, again: Found | None) -> References:
                 text = "its stored output is not what it gives when run: execute the master again"
                 rules.append((check.id, text))
     if book.strict:
-        problems += [f"{where}: {text}" for where, text in rules]
+        problems += [said for where, text in rules if (said := f"{where}: {text}") not in problems]
     if problems:
         raise MasterError(book.path, problems)
     return References(found.values, found.inside, frozenset(valueless), tuple(grouped(rules)))

@@ -18,7 +18,9 @@ from numpy.typing import ArrayLike
 
 from resnetbook.lab import results
 from resnetbook.lab.blocks import Block, not_run, provenance, verdict
+from resnetbook.lab.bounds import within
 from resnetbook.lab.results import Interval
+from resnetbook.lab.sources import source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,9 +39,11 @@ __all__ = [
     "not_run",
     "png",
     "provenance",
+    "source",
     "style",
     "t_interval",
     "verdict",
+    "within",
 ]
 
 CARD = "#fcfcfa"

@@ -47,7 +47,20 @@ def fresh(settings: Any, data: ImageSet, epochs: int = 1) -> FreshStatistics:
     return FreshStatistics(data, epochs * math.ceil(len(data.train) / settings.batch_size))
 
 
-def score(network: fitting.Network, settings: Any, arm: str, seed: int, context: Context) -> dict[str, float]:
-    """Return `fitting.score` of an arm's network with the statistics estimated anew after the last epoch."""
-    looking = fresh(settings, fitting.images_of(settings, seed), settings.epochs)
-    return fitting.score(settings, partial(network, settings, arm), seed, context, callbacks=(looking,))
+def fit_and_measure(
+    network: fitting.Network, settings: Any, arm: str, seed: int, context: Context, *, anew: bool = True
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Return `fitting.fit_and_measure` of an arm's network with the statistics estimated anew after each epoch.
+
+    With `anew=False` the running averages stay: for a network that drops layers at random.
+    """
+    looking = (fresh(settings, fitting.images_of(settings, seed)),) if anew else ()
+    return fitting.fit_and_measure(settings, partial(network, settings, arm), seed, context, every=looking)
+
+
+def score(
+    network: fitting.Network, settings: Any, arm: str, seed: int, context: Context, *, anew: bool = True
+) -> dict[str, float]:
+    """Return `fitting.score` of an arm's network with the statistics estimated anew after the last epoch, or as they are."""
+    looking = (fresh(settings, fitting.images_of(settings, seed), settings.epochs),) if anew else ()
+    return fitting.score(settings, partial(network, settings, arm), seed, context, callbacks=looking)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Item = tuple[Any, Any]
+VIEW = "application/vnd.jupyter.widget-view+json"  # where a front end looks for the model of a widget
 
 _CARD = "#fcfcfa"
 # #ID stands for the element's own id, so that two figures on a page never meet.
@@ -152,7 +153,10 @@ class Live:
         _close([figure])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """Both forms in one output: the book takes the HTML, a front end with a kernel the widget."""
+        """Both forms in one output: the book takes the HTML, a front end with a kernel the widget.
+
+        Colab brings version 7 of ipywidgets and shows the widgets of that version best, so both 7 and 8 serve.
+        """
         bundle: dict[str, Any] = {"text/html": self.prepared.html, "text/plain": repr(self.prepared)}
         try:
             import ipywidgets
@@ -162,8 +166,12 @@ class Live:
             name: ipywidgets.SelectionSlider(options=values, description=name, continuous_update=False)
             for name, values in self.choices.items()
         }
-        view = ipywidgets.interactive(self._draw, **sliders)._repr_mimebundle_()
-        bundle["application/vnd.jupyter.widget-view+json"] = view["application/vnd.jupyter.widget-view+json"]
+        view = ipywidgets.interactive(self._draw, **sliders)
+        if not hasattr(
+            view, "_repr_mimebundle_"
+        ):  # version 7 draws the first figure only when it shows itself
+            view.update()
+        bundle[VIEW] = {"version_major": 2, "version_minor": 0, "model_id": view.model_id}
         return bundle
 
 

@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register directives, search and handlers with Sphinx."""
-    from resnetbook.sphinx_ext import cleanup, docstrings, launch, numbers, records
+    from resnetbook.sphinx_ext import cleanup, docstrings, launch, numbers, preview, records, sources
     from resnetbook.sphinx_ext.api import ApiDirective
     from resnetbook.sphinx_ext.directives import DIRECTIVES
     from resnetbook.sphinx_ext.search import BilingualSearch
@@ -24,10 +24,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", launch.prepare_theme, priority=100)
     app.connect("builder-inited", launch.remove_thebe, priority=1)
     app.connect("html-page-context", launch.add_launch_button, priority=900)
+    app.connect("html-page-context", preview.add)
     app.connect("build-finished", launch.write_index)
     app.connect("build-finished", records.copy)
     app.connect("write-started", numbers.restart_on_each_page)
     app.connect("doctree-resolved", cleanup.strip_repeated_ids)
     app.connect("html-page-context", cleanup.plain_citation_list)
+    app.connect("html-page-context", sources.add_links)
     app.connect("doctree-resolved", cleanup.open_inner_details)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,6 @@
 """API pages by static analysis: one section for each public module of a package. Nothing is imported."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from docutils import nodes
@@ -10,22 +11,27 @@ from resnetbook.sphinx_ext.html import slug
 from resnetbook.sphinx_ext.links import autoapi_objects
 
 
-def shown(found: Any) -> bool:
+def shown(found: Any, exported: Sequence[str] = ()) -> bool:
     """Whether an object belongs on the page: public, documented, and at home in its module or class.
 
+    What a private module defines has no page of its own: it is at home where it is `exported`, in a module's `__all__`.
     What a class inherits is left out: it would depend on which libraries the machine that builds the book has.
     """
-    foreign = getattr(found, "imported", False) or getattr(found, "inherited", False)
+    foreign = getattr(found, "inherited", False)
+    if getattr(found, "imported", False):
+        private = any(part.startswith("_") for part in found.obj["original_path"].split("."))
+        foreign = foreign or not private or found.name not in exported
     return not found.name.startswith("_") and bool(found.docstring) and not foreign
 
 
-def listing(found: Any, module: str) -> list[str]:
+def listing(found: Any, module: str, exported: Sequence[str] = ()) -> list[str]:
     """Return the directives for one object of a module, its methods in the order of the source."""
     kinds = {"class": "class", "exception": "exception", "function": "function", "data": "data"}
-    if found.type not in kinds or not shown(found):
+    if found.type not in kinds or not shown(found, exported):
         return []
     lines = [f".. autoapi{kinds[found.type]}:: {module}.{found.name}"]
-    methods = [child.name for child in getattr(found, "children", []) if shown(child)]
+    children = getattr(found, "children", [])
+    methods = [child.name for child in children if shown(child, [child.name])]
     if methods:
         lines += [f"   :members: {', '.join(methods)}", "   :member-order: bysource"]
     return [*lines, ""]
@@ -63,7 +69,7 @@ class ApiDirective(SphinxDirective):
         body = nodes.Element()
         lines = [f".. autoapimodule:: {name}", ""]
         for child in found.children if found.type == "module" else []:
-            lines += listing(child, name)
+            lines += listing(child, name, found.all or ())
         self.parse_rst(lines, body)
         section += body.children
         return section

@@ -9,7 +9,17 @@ from sphinx.util.docutils import SphinxDirective
 
 from resnetbook import survey
 from resnetbook._paths import data_dir
-from resnetbook.sphinx_ext import errata, figures, ledger, network, status, survey_map, verdict_page
+from resnetbook.sphinx_ext import (
+    cite,
+    errata,
+    figures,
+    ledger,
+    licences,
+    network,
+    status,
+    survey_map,
+    verdict_page,
+)
 from resnetbook.sphinx_ext.links import NETWORK_ANCHOR, Links, claim_anchor, erratum_anchor, method_anchor
 
 
@@ -149,6 +159,27 @@ class Status(MapDirective):
         return self.html(status.page(root, self.links))
 
 
+class DataLicences(MapDirective):
+    """`{data-licences}`: each data set with its terms, and where the book uses it."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return one card a set."""
+        root = Path(self.env.srcdir)
+        self.depend_on([*licences.tables(), *status.records(), data_dir() / "results"])
+        self.depend_on(path for path, _ in status.notebooks(root))
+        return self.html(licences.page(root, self.links))
+
+
+class HowToCite(MapDirective):
+    """`{how-to-cite}`: the book and the survey, in a sentence and as BibTeX."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sentence and the entries."""
+        root = Path(self.env.srcdir)
+        self.depend_on([root / "CITATION.cff", cite.bibliography()])
+        return self.markdown(cite.page(root))
+
+
 class SurveyFigure(MapDirective):
     """`{survey-figure} 3`: one of the survey's figures, drawn anew with links into the book."""
 
@@ -209,6 +240,8 @@ DIRECTIVES = {
     "network": Network,
     "survey-map": SurveyMap,
     "claims-ledger": ClaimsLedger,
+    "data-licences": DataLicences,
+    "how-to-cite": HowToCite,
     "verdict-slider": VerdictSlider,
     "verdict-flags": VerdictFlags,
     "ledger-history": LedgerHistory,

@@ -6,6 +6,7 @@ A cell is a table: for each of B blocks, two operations and the states that they
 h_{i-2} of the last two cells and the blocks before. A controller, trained by reinforcement, searched tables on CIFAR-10;
 the network for ImageNet repeats the same two, "normal" and "reduction" (stride 2 on what comes from outside, twice the
 filters). Survey: sections 3(4) and 4.5(4), claim C37. Here tables are data, so that other cells can be drawn and tried.
+Tables stand in `_nasnet_cell`, what a cell applies to a state in `_nasnet_layers`.
 
 Oracles (tests/timeline/test_nasnet.py): timm's nasnetalarge through `TIMM_KEYS`, pytorchcv's nasnet_4a1056. What they
 compute is computed once here: every reader of a cell begins with a relu, so the cell ends in it, and equal pools of one
@@ -13,17 +14,23 @@ state are shared. In mean pools of stride 2 timm counts the zeros of the padding
 TensorFlow, in which its weights were trained, and pytorchcv do not: `count_padding`. The auxiliary head is left out.
 """
 
-import random
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resnetbook.principle.block import conv1x1
 from resnetbook.timeline._checks import check_images, check_positive
+from resnetbook.timeline._nasnet_cell import (
+    INPUTS,
+    NORMAL_A,
+    OPERATIONS,
+    REDUCTION_A,
+    Cell,
+    State,
+    random_cell,
+)
+from resnetbook.timeline._nasnet_layers import Pool, SeparableConv, fitted, norm, operation_of
 
 __all__ = [
     "NORMAL_A",
@@ -36,181 +43,6 @@ __all__ = [
     "NASNetA",
     "random_cell",
 ]
-
-# Those of the paper's thirteen operations that NASNet-A uses, with the side of the window.
-OPERATIONS = {"identity": 1, "avg3": 3, "max3": 3, "sep3": 3, "sep5": 5, "sep7": 7}
-State = str | int  # "current" is h_{i-1}, "previous" is h_{i-2}, a number is a block of this cell
-INPUTS: tuple[State, ...] = ("previous", "current")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell as data: for each block two (operation, state) pairs, and the states that are concatenated.
-
-    Args:
-        blocks: two pairs a block; a block may read the inputs and the blocks before it.
-        concat: what is concatenated; by default the paper's rule: every state that no operation reads.
-
-    Raises:
-        ValueError: an unknown operation, or a state that does not exist (yet).
-    """
-
-    blocks: tuple[tuple[tuple[str, State], tuple[str, State]], ...]
-    concat: tuple[State, ...] = ()
-
-    def __post_init__(self) -> None:
-        for number, block in enumerate(self.blocks):
-            for operation, state in block:
-                if operation not in OPERATIONS:
-                    raise ValueError(f"operation={operation!r}: expected one of {', '.join(OPERATIONS)}")
-                if state not in (*INPUTS, *range(number)):
-                    raise ValueError(
-                        f"state={state!r} in block {number}: expected 'previous', 'current' or an earlier block"
-                    )
-        states = (*INPUTS, *range(len(self.blocks)))
-        read = {state for block in self.blocks for _, state in block}
-        if not self.concat:
-            object.__setattr__(self, "concat", tuple(state for state in states if state not in read))
-        if not self.blocks or not set(self.concat) <= set(states):
-            raise ValueError(
-                f"concat={self.concat!r}: expected states of a cell of {len(self.blocks)} blocks"
-            )
-
-
-NORMAL_A = Cell(
-    (
-        (("sep5", "current"), ("sep3", "previous")),
-        (("sep5", "previous"), ("sep3", "previous")),
-        (("avg3", "current"), ("identity", "previous")),
-        (("avg3", "previous"), ("avg3", "previous")),
-        (("sep3", "current"), ("identity", "current")),
-    ),
-    concat=("previous", 0, 1, 2, 3, 4),
-)
-REDUCTION_A = Cell(
-    (
-        (("sep5", "current"), ("sep7", "previous")),
-        (("max3", "current"), ("sep7", "previous")),
-        (("avg3", "current"), ("sep5", "previous")),
-        (("avg3", 0), ("identity", 1)),
-        (("sep3", 0), ("max3", "current")),
-    ),
-    concat=(1, 2, 3, 4),
-)
-
-
-def random_cell(seed: int, blocks: int = 5, operations: Iterable[str] = tuple(OPERATIONS)) -> Cell:
-    """Draw a cell of the search space: each block picks two states and two operations, all equally likely.
-
-    Raises:
-        ValueError: fewer than one block, or an unknown operation.
-    """
-    check_positive(blocks=blocks)
-    draw, names = random.Random(seed), tuple(operations)
-
-    def pair(number: int) -> tuple[str, State]:
-        return draw.choice(names), draw.choice((*INPUTS, *range(number)))
-
-    return Cell(tuple((pair(number), pair(number)) for number in range(blocks)))
-
-
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3)
-
-
-class SeparableConv(nn.Module):
-    """Twice depthwise, pointwise, BN with a relu between; the relu before it is the cell's, one for all readers.
-
-    Shape: (N, in_channels, H, W) -> (N, filters, ceil(H / stride), ceil(W / stride)).
-    """
-
-    def __init__(self, in_channels: int, filters: int, kernel_size: int, stride: int) -> None:
-        super().__init__()
-        half = kernel_size // 2
-        self.strided = stride > 1
-        self.depthwise1 = nn.Conv2d(
-            in_channels, in_channels, kernel_size, stride,
-            padding=0 if self.strided else half, groups=in_channels, bias=False,
-        )  # fmt: skip
-        self.pointwise1 = conv1x1(in_channels, filters)
-        self.norm1 = _norm(filters)
-        self.relu = nn.ReLU(inplace=True)
-        self.depthwise2 = nn.Conv2d(filters, filters, kernel_size, padding=half, groups=filters, bias=False)
-        self.pointwise2 = conv1x1(filters, filters)
-        self.norm2 = _norm(filters)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the filtered maps."""
-        if self.strided:  # TensorFlow's "same": on an even side one row of zeros less at the start
-            half = self.depthwise1.kernel_size[0] // 2
-            top, left = half - 1 + x.shape[2] % 2, half - 1 + x.shape[3] % 2
-            x = functional.pad(x, (left, half, top, half))
-        x = self.norm1(self.pointwise1(self.depthwise1(x)))
-        return self.norm2(self.pointwise2(self.depthwise2(self.relu(x))))
-
-
-class Pool(nn.Module):
-    """The largest or the mean value of 3x3 pixels: (N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride)).
-
-    The mean is over the pixels inside the map; with `count_padding` the zeros around it count where the stride is 2.
-    """
-
-    def __init__(self, kind: str, stride: int) -> None:
-        super().__init__()
-        self.kind, self.stride, self.count_padding = kind, stride, False
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the pooled maps."""
-        # Stride 2 with TensorFlow's "same": an even side is padded at its end alone, which the ceiling amounts to.
-        padding = (x.shape[2] % 2, x.shape[3] % 2) if self.stride > 1 else (1, 1)
-        if self.kind == "max3":
-            return functional.max_pool2d(x, 3, self.stride, padding, ceil_mode=self.stride > 1)
-        if self.count_padding and self.stride > 1:
-            x = functional.pad(x, (padding[1], 1, padding[0], 1))
-            return functional.avg_pool2d(x, 3, self.stride)
-        return functional.avg_pool2d(
-            x, 3, self.stride, padding, ceil_mode=self.stride > 1, count_include_pad=False
-        )
-
-
-class FactorizedReduction(nn.Module):
-    """Halve the map: two 1x1 convolutions of stride 2, the second one pixel down and right, then BN.
-
-    Shape: (N, in_channels, H, W) -> (N, filters, ceil(H / 2), ceil(W / 2)). No row or column is left out.
-    """
-
-    def __init__(self, in_channels: int, filters: int) -> None:
-        super().__init__()
-        self.conv1 = conv1x1(in_channels, filters // 2, stride=2)
-        self.conv2 = conv1x1(in_channels, filters - filters // 2, stride=2)
-        self.norm = _norm(filters)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the smaller map."""
-        shifted = functional.pad(x, (-1, 1, -1, 1))
-        return self.norm(torch.cat([self.conv1(x), self.conv2(shifted)], 1))
-
-
-def _fitted(in_channels: int, filters: int, stride: int, relu: bool) -> nn.Module:
-    """A projection to the cell's filters, of stride 1 or 2."""
-    first = nn.ReLU() if relu else nn.Identity()
-    if stride > 1:
-        return nn.Sequential(first, FactorizedReduction(in_channels, filters))
-    return nn.Sequential(first, conv1x1(in_channels, filters), _norm(filters))
-
-
-def _operation(name: str, in_channels: int, filters: int, stride: int) -> nn.Module:
-    """The module of one operation; identity and pools have parameters only where channels or size must change."""
-    if name.startswith("sep"):
-        return SeparableConv(in_channels, filters, OPERATIONS[name], stride)
-    if name == "identity":
-        if in_channels == filters and stride == 1:
-            return nn.Identity()
-        return nn.Sequential(nn.ReLU(), conv1x1(in_channels, filters, stride=stride), _norm(filters))
-    pool = Pool(name, stride)
-    if in_channels == filters:
-        return pool
-    return nn.Sequential(pool, conv1x1(in_channels, filters), _norm(filters))
 
 
 class _Source(NamedTuple):
@@ -246,10 +78,10 @@ class CellNet(nn.Module):
             width[state] = filters if source else current.channels
             if source and state in used:
                 halve = 1 + current.halvings - source.halvings  # 2 where the map before was larger
-                self.inputs[str(state)] = _fitted(source.channels, filters, halve, source.raw)
+                self.inputs[str(state)] = fitted(source.channels, filters, halve, source.raw)
 
         def made(operation: str, state: State) -> nn.Module:
-            return _operation(operation, width[state], filters, stride if state in INPUTS else 1)
+            return operation_of(operation, width[state], filters, stride if state in INPUTS else 1)
 
         self.blocks = nn.ModuleList(
             nn.ModuleDict({side: made(*pair) for side, pair in zip(("left", "right"), block, strict=True)})
@@ -257,7 +89,7 @@ class CellNet(nn.Module):
         )
         self.joints = nn.ModuleDict(
             {
-                str(state): _fitted(width[state], filters, stride, False)
+                str(state): fitted(width[state], filters, stride, False)
                 for state in table.concat
                 if state in INPUTS and (stride > 1 or width[state] != filters)
             }
@@ -364,7 +196,7 @@ class NASNetA(nn.Module):
             plan += [(reduction, filters << stage, 2)] if stage else []
             plan += [(normal, filters << stage, 1)] * repeats
 
-        self.stem = nn.Sequential(conv, _norm(channels))
+        self.stem = nn.Sequential(conv, norm(channels))
         self.cells = nn.ModuleList()
         current, previous = _Source(channels, 0, raw=True), None
         for number, (table, width, stride) in enumerate(plan):

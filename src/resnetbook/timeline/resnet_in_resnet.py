@@ -28,7 +28,8 @@ import torch
 from torch import Tensor, nn
 
 from resnetbook.principle.block import Shortcut, ShortcutA, conv1x1, conv3x3, shortcut
-from resnetbook.timeline._checks import check_depth, check_images, check_positive
+from resnetbook.timeline._checks import check_images, check_positive
+from resnetbook.timeline._resnet_init import ResNetInit, add_identity, draw, plan_of
 
 Streams = Literal["residual", "both", "none"]
 Join = Literal["after", "before"]
@@ -44,25 +45,6 @@ __all__ = [
     "one_convolution",
     "turn_off",
 ]
-
-
-def _plan(depth: int, widen_factor: int, widths: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (blocks, channels of a stream) for each stage; 2 and 3 and 3 blocks for 18 layers."""
-    n = check_depth(depth, step=2, offset=2)
-    if n < 3:
-        raise ValueError(f"depth={depth}: expected 2n + 2 with n of 3 or more; the smallest is 8")
-    if len(widths) != 3:
-        raise ValueError(f"widths={tuple(widths)!r}: expected three, one for each stage")
-    check_positive(widen_factor=widen_factor)
-    for width in widths:
-        check_positive(widths=width)
-    return [((n + stage) // 3, widen_factor * width) for stage, width in enumerate(widths)]
-
-
-def _draw(convolution: nn.Conv2d, streams: int) -> None:
-    # He et al. 2015: variance 2 / fan-in, the fan of the layer: it sums over both streams.
-    fan = streams * convolution.in_channels * 9
-    nn.init.normal_(convolution.weight, std=(2.0 / fan) ** 0.5)
 
 
 class GeneralizedLayer(nn.Module):
@@ -97,7 +79,7 @@ class GeneralizedLayer(nn.Module):
         self.bn_t = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
         for convolution in (self.conv_rr, self.conv_tt, self.conv_rt, self.conv_tr):
-            _draw(convolution, streams=2)
+            draw(convolution, streams=2)
 
         def of(stream: str) -> nn.Module | None:
             has = shortcuts in (stream, "both")
@@ -187,7 +169,7 @@ class RiR(nn.Module):
         join: Join = "after",
     ) -> None:
         super().__init__()
-        plan = _plan(depth, widen_factor, widths)
+        plan = plan_of(depth, widen_factor, widths)
         check_positive(num_classes=num_classes, in_channels=in_channels)
         self.in_channels = in_channels
         self.widths = tuple(width for _, width in plan)
@@ -196,7 +178,7 @@ class RiR(nn.Module):
         self.conv_t, self.bn_t = conv3x3(in_channels, channels), nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
         for convolution in (self.conv_r, self.conv_t):
-            _draw(convolution, streams=1)
+            draw(convolution, streams=1)
         forms: dict[str, Any] = {"shortcuts": shortcuts, "outer": outer, "join": join}
         stages = []
         for number, (blocks, width) in enumerate(plan):
@@ -227,55 +209,6 @@ class RiR(nn.Module):
         return self.avgpool(x).flatten(1)
 
 
-class ResNetInit(nn.Sequential):
-    """The plain network that starts as RiR does: relu(norm(W x)), where W holds an identity for the first half of x.
-
-    Shapes, arguments and errors as `RiR`, without shortcuts: each layer has both streams, 2c channels.
-    """
-
-    def __init__(
-        self,
-        depth: int = 18,
-        widen_factor: int = 1,
-        num_classes: int = 10,
-        in_channels: int = 3,
-        widths: Sequence[int] = (16, 32, 64),
-    ) -> None:
-        plan = _plan(depth, widen_factor, widths)
-        check_positive(num_classes=num_classes, in_channels=in_channels)
-        parts: list[nn.Module] = []
-
-        def layer(before: int, after: int, stride: int) -> nn.Conv2d:
-            convolution = conv3x3(before, after, stride=stride)
-            _draw(convolution, streams=1)
-            parts.extend([convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)])
-            return convolution
-
-        channels = 2 * plan[0][1]
-        layer(in_channels, channels, 1)
-        for number, (blocks, width) in enumerate(plan):
-            for position in range(2 * blocks):
-                stride = 2 if number > 0 and position == 0 else 1
-                _add_identity(layer(channels, 2 * width, stride).weight, channels // 2)
-                channels = 2 * width
-        parts += [conv1x1(channels, num_classes), nn.BatchNorm2d(num_classes), nn.AdaptiveAvgPool2d(1)]
-        super().__init__(*parts, nn.Flatten())
-        self.in_channels = in_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits."""
-        check_images(x, self.in_channels, 4)
-        return super().forward(x)
-
-
-@torch.no_grad()
-def _add_identity(weight: Tensor, channels: int) -> Tensor:
-    """Add 1 to the centre tap from each of the first channels to itself; with stride 2 it reads every second pixel."""
-    index = torch.arange(channels, device=weight.device)
-    weight[index, index, 1, 1] += 1
-    return weight
-
-
 @torch.no_grad()
 def one_convolution(network: RiR) -> ResNetInit:
     """Return the ResNet Init that computes what `network` does: a layer's four convolutions and its shortcut as one.
@@ -293,7 +226,7 @@ def one_convolution(network: RiR) -> ResNetInit:
     for layer in layers:
         to_r = torch.cat([layer.conv_rr.weight, layer.conv_tr.weight], 1)
         to_t = torch.cat([layer.conv_rt.weight, layer.conv_tt.weight], 1)
-        pieces.append(_add_identity(torch.cat([to_r, to_t]), layer.conv_rr.in_channels))
+        pieces.append(add_identity(torch.cat([to_r, to_t]), layer.conv_rr.in_channels))
         pieces += _joined(layer.bn_r, layer.bn_t)
     pieces += [network.classes.weight, *_joined(network.bn)]
     merged = ResNetInit(

@@ -6,13 +6,8 @@ import torch
 from scipy import stats
 
 from resnetbook.experiments.timeline import cell_search
-from resnetbook.experiments.timeline.cell_search import (
-    Settings,
-    compare,
-    groups,
-    partial_rank_correlation,
-    rank_correlation,
-)
+from resnetbook.experiments.timeline._ranks import partial_rank_correlation, rank_correlation, ranks
+from resnetbook.experiments.timeline.cell_search import Settings, compare, groups
 
 
 def test_rank_correlation_equals_scipys():
@@ -26,8 +21,8 @@ def test_rank_correlation_equals_scipys():
 def test_the_partial_correlation_is_that_of_the_residuals():
     generator = np.random.default_rng(1)
     x, y, z = generator.normal(size=(3, 12))
-    ranks = [stats.rankdata(values) for values in (x + z, y + z, z)]
-    left = [r - np.polyval(np.polyfit(ranks[2], r, 1), ranks[2]) for r in ranks[:2]]
+    whole = [stats.rankdata(values) for values in (x + z, y + z, z)]
+    left = [r - np.polyval(np.polyfit(whole[2], r, 1), whole[2]) for r in whole[:2]]
     assert partial_rank_correlation(x + z, y + z, z) == pytest.approx(np.corrcoef(*left)[0, 1])
     assert partial_rank_correlation([1, 2, 3, 4], [2, 1, 4, 3], [1, 2, 3, 4]) == 0  # nothing is left
 
@@ -44,7 +39,7 @@ def test_within_groups_membership_says_nothing():
 def test_the_partial_correlation_within_groups_is_that_of_the_residuals():
     generator = np.random.default_rng(2)
     x, y, z = generator.normal(size=(3, 15))
-    first, second, fixed = (cell_search.ranks(values, 5) for values in (x + z, y + z, z))
+    first, second, fixed = (ranks(values, 5) for values in (x + z, y + z, z))
     left = [r - fixed * (r @ fixed) / (fixed @ fixed) for r in (first, second)]
     assert partial_rank_correlation(x + z, y + z, z, 5) == pytest.approx(np.corrcoef(*left)[0, 1])
 

@@ -67,20 +67,6 @@ def test_test_images_choose_nothing_and_a_target_that_is_missed_counts_alike_for
     assert found["outcomes"]["accuracy_higher"].float().mean() == 1
 
 
-def test_peak_memory_of_known_tensors():
-    """Two tensors of 4,000 bytes alive at one time, three made."""
-    x = torch.ones(1000)
-
-    def work():
-        y = x + 1
-        z = y * 2
-        del y
-        return z + 1
-
-    assert dense_efficiency.peak_memory(work) == 8000
-    assert dense_efficiency.peak_memory(lambda: x.view(10, 100)) == 0
-
-
 @pytest.mark.parametrize("arm", dense_efficiency.arms(SETTINGS))
 def test_the_frugal_form_is_the_same_network(arm):
     data = fitting.images_of(SETTINGS, 0)

@@ -3,15 +3,14 @@
 import pytest
 import torch
 
-from resnetbook.experiments.timeline.dense_reuse import (
+from resnetbook.experiments.timeline._connections import (
     connections,
     cut,
     cut_at_random,
     rises,
-    share_of_skips,
     sizes_of_weights,
-    worth,
 )
+from resnetbook.experiments.timeline.dense_reuse import share_of_skips, worth
 from resnetbook.lab.data import ImageSet, Part
 from resnetbook.timeline.densenet import CifarDenseNet
 

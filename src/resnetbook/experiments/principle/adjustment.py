@@ -152,17 +152,12 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "How much training changes F and H, and a step the weights",
-    claims=("C11",),
-    network=network,
-    run=run,
-    score=None,
-    arms=arms,
+    __name__, "How much training changes F and H, and a step the weights", claims=("C11",),
+    network=network, run=run, score=None, arms=arms,
     scales={
         "live": Settings(epochs=2, images=64),
         "quick": Settings(),
         "full": Settings("cifar10_jpeg", batch_size=512, widths=(16, 32, 64)),
     },
     variants={"quick": (Settings("pneumoniamnist", size=14, train_size=1000),)},
-)
+)  # fmt: skip

@@ -78,9 +78,7 @@ def seconds_of(settings: Settings, arm: str, seed: int, data: ImageSet, device: 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network and measure it."""
     data = fitting.images_of(settings, seed)
-    model, found = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
-    )
+    model, found = normalisation.fit_and_measure(network, settings, arm, seed, context)
     found |= targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
     step, epoch = seconds_of(settings, arm, seed, data, context.device)
     found |= {
@@ -98,24 +96,14 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Plain and residual networks by depth",
-    claims=("C03", "C08", "C09"),
-    network=network,
-    arms=arms,
-    run=run,
-    score=partial(normalisation.score, network),
+    __name__, "Plain and residual networks by depth", claims=("C03", "C08", "C09"),
+    network=network, arms=arms, run=run, score=partial(normalisation.score, network),
     scales={
         "live": Settings(depths=(20, 56), epochs=4, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg",
-            train_size=8000,
-            depths=(20, 56, 110),
-            widths=(16, 32, 64),
-            epochs=12,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
+            "cifar10_jpeg", train_size=8000, depths=(20, 56, 110), widths=(16, 32, 64), epochs=12,
+            batch_size=512, rates=(0.1, 0.3, 1.0),
         ),
     },
     variants={
@@ -124,4 +112,4 @@ EXPERIMENT = fitting.experiment(
             Settings("wbc", size=16, epochs=12, batch_size=16),
         ),
     },
-)
+)  # fmt: skip

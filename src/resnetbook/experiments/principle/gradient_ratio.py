@@ -127,8 +127,7 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = Experiment(
-    name="gradient_ratio",
-    title="Gradient of the first layer over that of the last, at initialisation",
+    name="gradient_ratio", title="Gradient of the first layer over that of the last, at initialisation",
     claims=("C06", "C07"),
     scales={
         "live": Settings(depths=(8, 20, 56), images=64),
@@ -136,8 +135,6 @@ EXPERIMENT = Experiment(
         "full": Settings("cifar10_jpeg", widths=(16, 32, 64)),
     },
     variants={"quick": (Settings("pneumoniamnist", size=14, train_size=1000),)},
-    arms=arms,
-    run=run,
-    data=fitting.describe,
+    arms=arms, run=run, data=fitting.describe,
     seeds={"live": 2, "quick": 24, "full": 12},
-)
+)  # fmt: skip

@@ -121,20 +121,14 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = Experiment(
-    name="growth",
-    title="Blocks put into a trained network",
-    claims=("C04",),
+    name="growth", title="Blocks put into a trained network", claims=("C04",),
     scales={
         "live": Settings(deep=14, epochs_before=2, epochs=1, rates=(0.03,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", train_size=10_000, epochs=12, epochs_before=8, batch_size=512, widths=(16, 32, 64)
+            "cifar10_jpeg", train_size=10_000, epochs=12, epochs_before=8, batch_size=512, widths=(16, 32, 64),
         ),
     },
     variants={"quick": (Settings("pneumoniamnist", size=14, train_size=1000),)},
-    arms=arms,
-    run=run,
-    score=score,
-    tuned_arms=trained_on,
-    data=fitting.describe,
-)
+    arms=arms, run=run, score=score, tuned_arms=trained_on, data=fitting.describe,
+)  # fmt: skip

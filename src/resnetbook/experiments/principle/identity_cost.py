@@ -65,10 +65,8 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = Experiment(
-    name="identity_cost",
-    title="What the shortcut costs: parameters, multiplications, additions, memory",
+    name="identity_cost", title="What the shortcut costs: parameters, multiplications, additions, memory",
     claims=("C05",),
     scales={"live": Settings(), "quick": Settings(), "full": Settings(depth=110)},
-    arms=arms,
-    run=run,
-)
+    arms=arms, run=run,
+)  # fmt: skip

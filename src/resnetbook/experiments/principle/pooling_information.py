@@ -116,17 +116,12 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "What a linear probe reads from maps before and after pooling",
-    claims=("C13",),
-    network=network,
-    run=run,
-    score=score,
-    arms=arms,
+    __name__, "What a linear probe reads from maps before and after pooling", claims=("C13",),
+    network=network, run=run, score=score, arms=arms,
     scales={
         "live": Settings(width=8, epochs=3, rates=(0.01,)),
         "quick": Settings(),
         "full": Settings("mednist_small", size=32, width=32, epochs=15),
     },
     variants={"quick": (Settings("pneumoniamnist", size=14, train_size=1000),)},
-)
+)  # fmt: skip

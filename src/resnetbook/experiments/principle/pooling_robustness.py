@@ -99,16 +99,12 @@ def measure(
 
 
 EXPERIMENT = _canvas.experiment(
-    __name__,
-    "Max pooling, average pooling, stride or dilation under shift and noise",
-    claims=("C12",),
-    network=network,
-    measure=measure,
-    arms=arms,
+    __name__, "Max pooling, average pooling, stride or dilation under shift and noise", claims=("C12",),
+    network=network, measure=measure, arms=arms,
     scales={
         "live": Settings(epochs=2, rates=(0.03,), widths=(4, 8, 16)),
         "quick": Settings(),
         "full": Settings("mednist_small", picture=48, canvas=64, widths=(16, 32, 64), epochs=15),
     },
     variants={"quick": (Settings("mednist_small", picture=24, train_size=720),)},
-)
+)  # fmt: skip

@@ -76,16 +76,12 @@ def measure(
 
 
 EXPERIMENT = _canvas.experiment(
-    __name__,
-    "Flattened and globally pooled heads on shifted images",
-    claims=("C14",),
-    network=network,
-    measure=measure,
-    arms=arms,
+    __name__, "Flattened and globally pooled heads on shifted images", claims=("C14",),
+    network=network, measure=measure, arms=arms,
     scales={
         "live": Settings(epochs=3, rates=(0.03,), widths=(8, 16, 16)),
         "quick": Settings(),
         "full": Settings("mednist_small", picture=48, canvas=64, widths=(32, 64, 64), epochs=15),
     },
     variants={"quick": (Settings("mednist_small", picture=16, canvas=32, train_size=720),)},
-)
+)  # fmt: skip

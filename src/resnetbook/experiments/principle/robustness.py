@@ -97,16 +97,12 @@ def measure(
 
 
 EXPERIMENT = _canvas.experiment(
-    __name__,
-    "CNN and perceptron on shifted, turned and scaled images",
-    claims=("C01",),
-    network=network,
-    measure=measure,
-    arms=arms,
+    __name__, "CNN and perceptron on shifted, turned and scaled images", claims=("C01",),
+    network=network, measure=measure, arms=arms,
     scales={
         "live": Settings(epochs=3, rates=(0.03,), widths=(8, 16, 32)),
         "quick": Settings(),
         "full": Settings("mednist_small", picture=40, canvas=64, widths=(32, 64, 128), epochs=15),
     },
     variants={"quick": (Settings("mednist_small", picture=20, train_size=720),)},
-)
+)  # fmt: skip

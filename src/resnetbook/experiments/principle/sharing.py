@@ -89,10 +89,8 @@ def _difference(more: int, less: int) -> float:
 
 
 EXPERIMENT = Experiment(
-    name="sharing",
-    title="Parameters of a convolution, a locally connected and a fully connected layer",
+    name="sharing", title="Parameters of a convolution, a locally connected and a fully connected layer",
     claims=("C02",),
     scales={"live": Settings(), "quick": Settings(), "full": Settings()},
-    arms=arms,
-    run=run,
-)
+    arms=arms, run=run,
+)  # fmt: skip

@@ -27,6 +27,7 @@ from torch import nn
 
 from resnetbook.experiments.timeline import _factoring
 from resnetbook.experiments.timeline._factoring import rank1_energy, reachable_energy
+from resnetbook.experiments.timeline._settings import Photographs
 from resnetbook.experiments.timeline._shared import layer
 from resnetbook.lab import fitting, measuring, training
 from resnetbook.lab.data import ImageSet
@@ -36,15 +37,11 @@ from resnetbook.timeline._checks import he_init
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
+class Settings(Photographs):
     """The training, the width of the 7x7 layers and the side of their kernels, the stride of the entry."""
 
-    data: str = "cifar10_jpeg"
-    size: int = 16
     train_size: int = 2000
-    validation_size: int = 500  # most validation images that are used
     epochs: int = 6
-    batch_size: int = 32
     width: int = 12
     kernel: int = 7
     stride: int = 1  # of the entry: 2 for images of 32 pixels, so that the map behind it has 16
@@ -122,12 +119,8 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "A square kernel, and a row and a column in its place",
-    claims=("C35",),
-    network=network,
-    run=run,
-    arms=arms,
+    __name__, "A square kernel, and a row and a column in its place", claims=("C35",),
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(train_size=200, epochs=2, width=4, rates=(0.05,)),
         "quick": Settings(),

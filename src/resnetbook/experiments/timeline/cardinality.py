@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from resnetbook.experiments.timeline._settings import FewImages
 from resnetbook.lab import fitting, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.measuring import seconds_per_step
@@ -34,12 +35,10 @@ COUNTED = {"resnet50": RESNETS["resnet50"], "resnext50": RESNEXTS["resnext50_32x
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
-    """Depth (9n + 2), a quarter of the stages' output widths, and the pairs that are compared."""
+class Settings(FewImages):
+    """The training on few images, depth (9n + 2), a quarter of the stages' output widths, and the pairs that are compared."""
 
-    train_size: int = 300
     epochs: int = 8
-    batch_size: int = 32
     depth: int = 11
     widths: tuple[int, ...] = (32, 64, 128)
     cardinalities: tuple[int, ...] = (1, 2, 4, 8)
@@ -105,18 +104,13 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "ResNeXt by cardinality, at equal parameters",
-    claims=("C38",),
-    network=network,
-    run=run,
-    arms=arms,
-    tuned_arms=trained,
+    __name__, "ResNeXt by cardinality, at equal parameters", claims=("C38",),
+    network=network, run=run, arms=arms, tuned_arms=trained,
     scales={
         "live": Settings(epochs=4, rates=(0.05,), widths=(16, 32, 64), group_widths=(16, 10, 6, 4)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", train_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0), depth=20
+            "cifar10_jpeg", train_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0), depth=20,
         ),
     },
     variants={
@@ -125,7 +119,7 @@ EXPERIMENT = fitting.experiment(
                 "pneumoniamnist", size=10, train_size=500, epochs=6, target_accuracy=0.9,
                 cardinalities=(1, 8), group_widths=(32, 7),
             ),
-        )
+        ),
     },
     seeds={"live": 2, "quick": 16, "full": 5},
 )  # fmt: skip

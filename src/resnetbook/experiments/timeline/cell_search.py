@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from resnetbook.experiments.timeline._ranks import partial_rank_correlation, rank_correlation
 from resnetbook.lab import fitting, measuring, training
 from resnetbook.lab.data import ImageSet, Part
 from resnetbook.lab.running import Context, Experiment
@@ -110,31 +111,6 @@ def groups(settings: Settings, order: Sequence[int]) -> list[int]:
         )
     best, worst = list(order[:count]), list(order[-count:])
     return [*best, *sorted(set(order) - {*best, *worst})[:count], *worst]
-
-
-def ranks(values: Sequence[float], size: int) -> np.ndarray:
-    """Return ranks within each group of `size` values that stand together, less the group's mean."""
-    from scipy.stats import rankdata
-
-    table = rankdata(np.reshape(values, (-1, size)), axis=1)
-    return np.ravel(table - table.mean(1, keepdims=True))
-
-
-def rank_correlation(x: Sequence[float], y: Sequence[float], size: int = 0) -> float:
-    """Return Spearman's correlation of two lists, within groups of `size`; 0 where one of them is constant."""
-    first, second = (ranks(values, size or len(values)) for values in (x, y))
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def partial_rank_correlation(
-    x: Sequence[float], y: Sequence[float], fixed: Sequence[float], size: int = 0
-) -> float:
-    """Return the rank correlation of x and y that the third list leaves; 0 where it explains one of them wholly."""
-    xy, xz, yz = (rank_correlation(*pair, size) for pair in ((x, y), (x, fixed), (y, fixed)))
-    rest = (1 - xz**2) * (1 - yz**2)
-    return (xy - xz * yz) / rest**0.5 if rest > 1e-12 else 0.0
 
 
 def compare(
@@ -225,13 +201,11 @@ def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str
 
 
 EXPERIMENT = Experiment(
-    name="cell_search",
-    title="Cells ranked on small data, trained again on larger data",
-    claims=("C37",),
+    name="cell_search", title="Cells ranked on small data, trained again on larger data", claims=("C37",),
     scales={
         "live": Settings(
-            train_size=100, epochs=2, target_train_size=200, target_test_size=200, target_epochs=1,
-            cells=4, extremes=1, blocks=2, rates=(0.1,),
+            train_size=100, epochs=2, target_train_size=200, target_test_size=200, target_epochs=1, cells=4,
+            extremes=1, blocks=2, rates=(0.1,),
         ),
         "quick": Settings(),
         "full": Settings(
@@ -246,10 +220,8 @@ EXPERIMENT = Experiment(
                 data="mednist_small", size=8, train_size=120, epochs=8, target_data="pneumoniamnist",
                 target_size=10, target_train_size=600, target_test_size=0,
             ),
-        )
+        ),
     },
-    arms=arms,
-    run=run,
-    score=score,
+    arms=arms, run=run, score=score,
     data=lambda settings: fitting.describe_set(images_of(settings, "small", 0)),
 )  # fmt: skip

@@ -135,18 +135,17 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "All families of section 3 at two equal budgets",
-    claims=(),
-    network=network,
-    run=run,
-    arms=arms,
+    __name__, "All families of section 3 at two equal budgets", claims=(),
+    network=network, run=run, arms=arms,
     seeds={"live": 2, "quick": 6, "full": 3},  # a table of many arms, which decides nothing
     scales={
-        "live": Settings("digits", size=0, train_size=300, epochs=2, rates=(0.05,), target_accuracy=0.5, steps=1),
+        "live": Settings(
+            "digits", size=0, train_size=300, epochs=2, rates=(0.05,), target_accuracy=0.5, steps=1,
+        ),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", size=0, train_size=10_000, epochs=10, batch_size=256, rates=(0.05, 0.15, 0.5), target_accuracy=0.55
+            "cifar10_jpeg", size=0, train_size=10_000, epochs=10, batch_size=256, rates=(0.05, 0.15, 0.5),
+            target_accuracy=0.55,
         ),
     },
     variants={

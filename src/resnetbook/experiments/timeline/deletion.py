@@ -28,20 +28,18 @@ import random
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from resnetbook.experiments.timeline._blocks import costs_little, responses
 from resnetbook.lab import fitting, measuring, normalisation
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
 from resnetbook.principle.paths import lesion
 from resnetbook.timeline.resnet import CifarResNet
 from resnetbook.timeline.stochastic_depth import StochasticDepthResNet
-
-ONE_SIDED = 1.645
 
 
 @dataclass(frozen=True)
@@ -82,30 +80,6 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
     if kind == "stochastic":
         return StochasticDepthResNet(int(depth), settings.survival, **sizes)
     return CifarResNet(int(depth), residual=kind == "residual", **sizes)
-
-
-@torch.no_grad()
-def responses(model: Any, images: Tensor) -> list[float]:
-    """Return |F(x)| / |x| for each block in eval mode, over a batch of images. A plain block has F too."""
-    found, handles = [], []
-    for _, block in model.blocks:
-        handles.append(
-            block.register_forward_pre_hook(
-                lambda module, args: found.append(float(module.branch(args[0]).norm() / args[0].norm()))
-            )
-        )
-    mode = model.training
-    model.eval()(images)
-    model.train(mode)
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-def costs_little(clean: Tensor, left: Tensor, negligible: float) -> bool:
-    """Return whether a deletion costs less than `negligible`, surely: the upper end of its cost over paired images."""
-    cost = clean.double() - left.double()
-    return bool(cost.mean() + ONE_SIDED * cost.std() / len(cost) ** 0.5 < negligible)
 
 
 def sets_of_blocks(settings: Settings, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -160,25 +134,20 @@ def deletions(settings: Settings, model: Any, data: ImageSet) -> dict[str, Any]:
     return {**found, "outcomes": outcomes}
 
 
-def at_random(arm: str) -> bool:
-    """Return whether an arm leaves out layers at random, so that estimating its statistics would draw numbers."""
-    return arm.startswith("stochastic")
+def anew(arm: str) -> bool:
+    """Return whether an arm's statistics are estimated anew; with stochastic depth that would draw which blocks are missing."""
+    return not arm.startswith("stochastic")
 
 
 def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, float]:
     """Return what may choose an arm's rate, with the statistics that `run` reads."""
-    if at_random(arm):
-        return fitting.score(settings, partial(network, settings, arm), seed, context)
-    return normalisation.score(network, settings, arm, seed, context)
+    return normalisation.score(network, settings, arm, seed, context, anew=anew(arm))
 
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network, measure it, and take blocks out."""
     data = fitting.images_of(settings, seed)
-    looking = () if at_random(arm) else (normalisation.fresh(settings, data),)
-    model, measured = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=looking
-    )
+    model, measured = normalisation.fit_and_measure(network, settings, arm, seed, context, anew=anew(arm))
     cut = deletions(settings, model, data)
     device = next(model.parameters()).device
     return {
@@ -190,20 +159,17 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Blocks taken out of trained networks",
-    claims=("C19", "C27"),
-    network=network,
-    run=run,
-    score=score,
-    arms=arms,
+    __name__, "Blocks taken out of trained networks", claims=("C19", "C27"),
+    network=network, run=run, score=score, arms=arms,
     scales={
         "live": Settings(
-            epochs=1, networks=("residual-8", "residual-14", "plain-14"), rates=(0.05,), together=(2,), draws=2, short=8
+            epochs=1, networks=("residual-8", "residual-14", "plain-14"), rates=(0.05,), together=(2,),
+            draws=2, short=8,
         ),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", epochs=15, batch_size=512, widths=(16, 32, 64), rates=(0.1, 0.3, 1.0), images=2000,
+            "cifar10_jpeg", epochs=15, batch_size=512, widths=(16, 32, 64), rates=(0.1, 0.3, 1.0),
+            images=2000,
             networks=("residual-14", "residual-20", "residual-32", "residual-56", "residual-110", "plain-20"),
         ),
     },
@@ -213,6 +179,6 @@ EXPERIMENT = fitting.experiment(
                 "pneumoniamnist", size=14, train_size=600, epochs=6, target_loss=0.2,
                 networks=("residual-14", "residual-20", "residual-56"),
             ),
-        )
+        ),
     },
 )  # fmt: skip

@@ -19,22 +19,20 @@ Sets: digits, and chest X-rays (PneumoniaMNIST at 12 px).
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from resnetbook.lab import fitting, measuring, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.fitting import Fitting
 from resnetbook.lab.measuring import seconds_per_step
+from resnetbook.lab.memory import peak_memory as peak_memory  # a chapter measures with it, too
+from resnetbook.lab.memory import training_memory
 from resnetbook.lab.running import Context
 from resnetbook.principle.counting import count
 from resnetbook.timeline.densenet import CifarDenseNet
@@ -55,35 +53,6 @@ class Settings(Fitting):
     preact_widths: tuple[int, ...] = (2, 3, 4, 6, 8, 12)
     reference: int = 8
     targets: tuple[float, float] = (0.9, 0.95)
-
-
-def peak_memory(work: Callable[[], object]) -> int:
-    """Return the largest number of bytes that tensors made inside `work` hold at one time; exact, on any device."""
-    sizes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-    now = peak = 0
-
-    def freed(size: int) -> None:
-        nonlocal now
-        now -= size
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            nonlocal now, peak
-            old = {t.untyped_storage() for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}
-            result = func(*args, **(kwargs or {}))
-            for tensor in tree_leaves(result):
-                if isinstance(tensor, torch.Tensor):
-                    storage = tensor.untyped_storage()
-                    if storage not in old and storage not in sizes:
-                        sizes[storage] = size = storage.nbytes()
-                        now += size
-                        weakref.finalize(storage, freed, size)
-            peak = max(peak, now)
-            return result
-
-    with Watch():
-        work()
-    return peak
 
 
 def ladder(settings: Settings, arm: str) -> Sequence[int]:
@@ -115,13 +84,6 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
 def arms(settings: Settings) -> Sequence[str]:
     """Return the three families."""
     return ("densenet", "resnet", "preact")
-
-
-def training_memory(model: nn.Module, data: ImageSet, batch_size: int, device: torch.device) -> float:
-    """Return the peak of the tensors that a training step makes, gradients included, for one image of the batch."""
-    images, labels = data.train.images[:batch_size].to(device), data.train.labels[:batch_size].to(device)
-    model.to(device).train().zero_grad(set_to_none=True)
-    return peak_memory(lambda: cross_entropy(model(images), labels).backward()) / len(images)
 
 
 def costs(settings: Settings, arm: str, size: int, data: ImageSet, device: torch.device) -> dict[str, float]:
@@ -199,21 +161,19 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "DenseNet and ResNets at equal accuracy: parameters, multiplications, memory, time",
+    __name__, "DenseNet and ResNets at equal accuracy: parameters, multiplications, memory, time",
     claims=("C28", "C29"),
-    network=network,
-    run=run,
-    arms=arms,
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(
-            train_size=200, epochs=2, rates=(0.15,), growth_rates=(3,), resnet_widths=(3,), preact_widths=(3,)
+            train_size=200, epochs=2, rates=(0.15,), growth_rates=(3,), resnet_widths=(3,),
+            preact_widths=(3,),
         ),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", train_size=10_000, epochs=10, batch_size=256, rates=(0.05, 0.15, 0.5), densenet_depth=40,
-            resnet_depth=38, preact_depth=56, growth_rates=(6, 12, 24), resnet_widths=(6, 12, 24),
-            preact_widths=(6, 12, 24), reference=16, targets=(0.5, 0.6),
+            "cifar10_jpeg", train_size=10_000, epochs=10, batch_size=256, rates=(0.05, 0.15, 0.5),
+            densenet_depth=40, resnet_depth=38, preact_depth=56, growth_rates=(6, 12, 24),
+            resnet_widths=(6, 12, 24), preact_widths=(6, 12, 24), reference=16, targets=(0.5, 0.6),
         ),
     },
     variants={"quick": (Settings("pneumoniamnist", size=12, train_size=500, epochs=6, targets=(0.85, 0.9)),)},

@@ -124,13 +124,8 @@ def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "DenseNet and ResNets of equal size on few images",
-    claims=("C30",),
-    network=network,
-    run=run,
-    score=score,
-    arms=arms,
+    __name__, "DenseNet and ResNets of equal size on few images", claims=("C30",),
+    network=network, run=run, score=score, arms=arms,
     scales={
         "live": Settings(epochs=2, train_sizes=(100,), rates=(0.05,)),
         "quick": Settings(),

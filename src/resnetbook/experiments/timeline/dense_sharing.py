@@ -146,14 +146,12 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = Experiment(
-    name="dense_sharing",
-    title="A dense block with shared connections, and the residual network that it is",
+    name="dense_sharing", title="A dense block with shared connections, and the residual network that it is",
     claims=("C31",),
     scales={
         "live": Settings(layers=4, growth_rate=4),
         "quick": Settings(),
         "full": Settings(layers=48, in_channels=64, growth_rate=32, images=16, side=14),
     },
-    arms=arms,
-    run=run,
-)
+    arms=arms, run=run,
+)  # fmt: skip

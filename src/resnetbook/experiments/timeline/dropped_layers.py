@@ -27,6 +27,7 @@ from typing import Any
 
 from torch.nn.functional import cross_entropy
 
+from resnetbook.experiments.timeline._settings import FewImages
 from resnetbook.lab import fitting, measuring, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
@@ -34,12 +35,10 @@ from resnetbook.timeline.stochastic_depth import StochasticDepthResNet
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
-    """The training, the depth (6n + 2), the widths, the survival probabilities, and the steps timed in a repeat."""
+class Settings(FewImages):
+    """The training on few images, depth (6n + 2), widths, the survival probabilities, and the steps timed in a repeat."""
 
-    train_size: int = 300
     epochs: int = 25
-    batch_size: int = 32
     target_accuracy: float = 0.9
     depth: int = 32
     widths: tuple[int, ...] = (8, 16, 32)
@@ -100,12 +99,8 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Stochastic depth by survival probability",
-    claims=("C24", "C25", "C26"),
-    network=network,
-    run=run,
-    arms=arms,
+    __name__, "Stochastic depth by survival probability", claims=("C24", "C25", "C26"),
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(epochs=2, depth=8, rates=(0.05,), timed_steps=2),
         "quick": Settings(),

@@ -22,22 +22,21 @@ from typing import Any
 
 from torch import nn
 
+from resnetbook.experiments.timeline._paths import two_paths
+from resnetbook.experiments.timeline._settings import FewImages
 from resnetbook.lab import fitting, measuring, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
 from resnetbook.principle.counting import count, saved_for_backward
 from resnetbook.timeline.densenet import CifarDenseNet
-from resnetbook.timeline.dual_path import DPN
 from resnetbook.timeline.resnet import CifarResNet
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
-    """Sizes of the networks, chosen so that each multiplies equally often; `limits`: run "sum" and "concat" too."""
+class Settings(FewImages):
+    """Few images; sizes of the networks, chosen so that each multiplies equally often; `limits`: run "sum" and "concat" too."""
 
-    train_size: int = 300
     epochs: int = 12
-    batch_size: int = 32
     resnet_depth: int = 20
     resnet_widths: tuple[int, ...] = (8, 16, 32)
     densenet_depth: int = 28
@@ -69,16 +68,7 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
         "sum": (settings.sum_width, 0),
         "concat": (0, settings.concat_increment),
     }[arm]
-    return DPN(
-        stages=(settings.blocks,) * 3,
-        dense_increments=(appended,) * 3,
-        residual_width=added,
-        inner_width=settings.inner_width,
-        groups=settings.groups,
-        stem_width=settings.resnet_widths[0],
-        small_input=True,
-        **of,
-    )
+    return two_paths(settings, added, appended, settings.groups, **of)
 
 
 def costs(settings: Settings, arm: str, data: ImageSet, context: Context) -> dict[str, float]:
@@ -110,19 +100,15 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "DPN, ResNet and DenseNet at equal multiplications",
-    claims=("C32",),
-    network=network,
-    run=run,
-    arms=arms,
+    __name__, "DPN, ResNet and DenseNet at equal multiplications", claims=("C32",),
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(epochs=2, rates=(0.05,), limits=False),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", train_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0),
-            resnet_depth=56, resnet_widths=(16, 32, 64), densenet_depth=88, growth_rate=9, blocks=5, groups=8,
-            inner_width=48, residual_width=32, dense_increment=10, sum_width=52, concat_increment=26,
+            "cifar10_jpeg", train_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0), resnet_depth=56,
+            resnet_widths=(16, 32, 64), densenet_depth=88, growth_rate=9, blocks=5, groups=8, inner_width=48,
+            residual_width=32, dense_increment=10, sum_width=52, concat_increment=26,
         ),
     },
     variants={

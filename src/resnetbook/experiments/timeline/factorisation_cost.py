@@ -100,14 +100,11 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = Experiment(
-    name="factorisation_cost",
-    title="What a square kernel and its two factors cost",
-    claims=("C34",),
+    name="factorisation_cost", title="What a square kernel and its two factors cost", claims=("C34",),
     scales={
         "live": Settings(channels=(16,), batch_size=2, repeats=3),
         "quick": Settings(),
         "full": Settings(batch_size=64, repeats=29),
     },
-    arms=arms,
-    run=run,
-)
+    arms=arms, run=run,
+)  # fmt: skip

@@ -25,6 +25,7 @@ from typing import Any
 
 from torch import nn
 
+from resnetbook.experiments.timeline._settings import Photographs
 from resnetbook.lab import fitting
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
@@ -40,15 +41,11 @@ MODULES = (
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
+class Settings(Photographs):
     """The training, the channels of the entry, and by how much the modules are narrower than GoogLeNet's."""
 
-    data: str = "cifar10_jpeg"
-    size: int = 16
     train_size: int = 1000
-    validation_size: int = 500  # most validation images that are used
     epochs: int = 8
-    batch_size: int = 32
     entry: int = 16
     narrow: int = 8
 
@@ -159,25 +156,15 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "An Inception module and convolutions of equal multiplications",
-    claims=("C15",),
-    network=network,
-    arms=arms,
-    run=run,
+    __name__, "An Inception module and convolutions of equal multiplications", claims=("C15",),
+    network=network, arms=arms, run=run,
     scales={
         "live": Settings(data="digits", size=8, train_size=200, epochs=1, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            size=0,
-            train_size=10_000,
-            validation_size=0,
-            epochs=15,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
-            entry=64,
-            narrow=2,
+            size=0, train_size=10_000, validation_size=0, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0),
+            entry=64, narrow=2,
         ),
     },
     variants={"quick": (Settings("pneumoniamnist", size=14, epochs=6),)},
-)
+)  # fmt: skip

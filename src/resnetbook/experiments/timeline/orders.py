@@ -42,24 +42,17 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "The five orders of BN, ReLU and convolution",
-    claims=("C17",),
-    network=network,
-    arms=arms,
+    __name__, "The five orders of BN, ReLU and convolution", claims=("C17",),
+    network=network, arms=arms,
     scales={
         "live": Settings(depth=20, epochs=3, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg",
-            train_size=8000,
-            epochs=15,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
+            "cifar10_jpeg", train_size=8000, epochs=15, batch_size=512, rates=(0.1, 0.3, 1.0),
             widths=(16, 32, 64),
         ),
     },
     variants={
-        "quick": (Settings("pneumoniamnist", size=14, train_size=600, epochs=8, batch_size=50, depth=32),)
+        "quick": (Settings("pneumoniamnist", size=14, train_size=600, epochs=8, batch_size=50, depth=32),),
     },
-)
+)  # fmt: skip

@@ -50,34 +50,21 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network and measure it."""
-    data = fitting.images_of(settings, seed)
-    _, found = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
-    )
-    return found | targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
+    _, found = normalisation.fit_and_measure(network, settings, arm, seed, context)
+    labels = fitting.images_of(settings, seed).train.labels
+    return found | targets.epochs_to_loss(found["train_curve"], labels, settings.target_share)
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "ResNet and ResNet V2 by depth",
-    claims=("C16",),
-    network=network,
-    arms=arms,
-    run=run,
-    score=partial(normalisation.score, network),
+    __name__, "ResNet and ResNet V2 by depth", claims=("C16",),
+    network=network, arms=arms, run=run, score=partial(normalisation.score, network),
     scales={
         "live": Settings(depths=(8, 14), epochs=1, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg",
-            train_size=8000,
-            epochs=12,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
+            "cifar10_jpeg", train_size=8000, epochs=12, batch_size=512, rates=(0.1, 0.3, 1.0),
             widths=(16, 32, 64),
         ),
     },
-    variants={
-        "quick": (Settings("pneumoniamnist", size=14, train_size=300, batch_size=25),),
-    },
-)
+    variants={"quick": (Settings("pneumoniamnist", size=14, train_size=300, batch_size=25),)},
+)  # fmt: skip

@@ -32,12 +32,13 @@ import torch
 from torch import Tensor, nn
 
 from resnetbook.experiments.timeline import _features
+from resnetbook.experiments.timeline._paths import two_paths
 from resnetbook.lab import fitting, measuring, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
 from resnetbook.principle.block import BasicBlock
 from resnetbook.timeline.densenet import CifarDenseNet, DenseLayer
-from resnetbook.timeline.dual_path import DPN, DualPathBlock
+from resnetbook.timeline.dual_path import DualPathBlock
 from resnetbook.timeline.resnet import CifarResNet
 
 MEASURES = ("rank_read", "rank_written", "correlation_read", "correlation_written", "cka", "new")
@@ -75,16 +76,7 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
             settings.densenet_depth, settings.growth_rate, bottleneck=False, compression=1.0, **of
         )
     added, appended = (settings.residual_width, 0) if arm == "sum" else (0, settings.dense_increment)
-    return DPN(
-        stages=(settings.blocks,) * 3,
-        dense_increments=(appended,) * 3,
-        residual_width=added,
-        inner_width=settings.inner_width,
-        groups=1,
-        stem_width=settings.resnet_widths[0],
-        small_input=True,
-        **of,
-    )
+    return two_paths(settings, added, appended, 1, **of)
 
 
 def layers_of(model: nn.Module) -> list[tuple[str, nn.Module, nn.Module]]:
@@ -169,12 +161,8 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Redundancy and new features: sums and concatenations",
-    claims=("C33",),
-    network=network,
-    run=run,
-    arms=arms,
+    __name__, "Redundancy and new features: sums and concatenations", claims=("C33",),
+    network=network, run=run, arms=arms,
     scales={
         "live": Settings(epochs=2, rates=(0.05,), images=100),
         "quick": Settings(),

@@ -96,22 +96,14 @@ def largest_rise(losses: Sequence[float], part: Part) -> float:
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network, measure it, and find how far its loss ever rose."""
     data = fitting.images_of(settings, seed)
-    looking = normalisation.fresh(settings, data)
-    build = partial(network, settings, arm)
-    _, found = fitting.fit_and_measure(settings, build, seed, context, every=(looking,))
-    part, losses = data.train, found["train_curve"]
-    soon = targets.epochs_to_loss(losses, part.labels, settings.target_share)
-    return {**found, **soon, "largest_rise": largest_rise(losses, part)}
+    _, found = normalisation.fit_and_measure(network, settings, arm, seed, context)
+    soon = targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
+    return {**found, **soon, "largest_rise": largest_rise(found["train_curve"], data.train)}
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Inception modules with and without a shortcut",
-    claims=("C36",),
-    network=network,
-    run=run,
-    score=partial(normalisation.score, network),
-    arms=arms,
+    __name__, "Inception modules with and without a shortcut", claims=("C36",),
+    network=network, run=run, score=partial(normalisation.score, network), arms=arms,
     scales={
         "live": Settings(train_size=200, epochs=2, blocks=1, scales=(0.3,), rates=(0.05,)),
         "quick": Settings(),
@@ -120,9 +112,5 @@ EXPERIMENT = fitting.experiment(
             widths=(32, 64, 128),
         ),
     },
-    variants={
-        "quick": (
-            Settings("pneumoniamnist", size=14, train_size=400, epochs=6, scales=(0.3, 1.0)),
-        )
-    },
+    variants={"quick": (Settings("pneumoniamnist", size=14, train_size=400, epochs=6, scales=(0.3, 1.0)),)},
 )  # fmt: skip

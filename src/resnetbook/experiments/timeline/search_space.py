@@ -77,10 +77,8 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = Experiment(
-    name="search_space",
-    title="How many networks a search of cells and a search of all layers can reach",
+    name="search_space", title="How many networks a search of cells and a search of all layers can reach",
     claims=("C87",),
     scales={"live": Settings(blocks=(1, 5)), "quick": Settings(), "full": Settings()},
-    arms=arms,
-    run=run,
-)
+    arms=arms, run=run,
+)  # fmt: skip

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import nn
 
+from resnetbook.experiments.timeline._settings import FewImages
 from resnetbook.lab import fitting, normalisation, targets
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
@@ -30,11 +30,9 @@ from resnetbook.timeline.ror import RoR
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
-    """The training, depth (6n + 2), widths, the last block's survival probability, and the target as a share of a guess's loss."""
+class Settings(FewImages):
+    """The training on few images, depth (6n + 2), widths, the last block's survival probability, the target's share of a guess."""
 
-    train_size: int = 300
-    batch_size: int = 32
     depth: int = 56
     widths: tuple[int, ...] = (8, 16, 32)
     survival: float = 0.5
@@ -58,41 +56,33 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
     )
 
 
+def anew(arm: str) -> bool:
+    """Return whether an arm's statistics are estimated anew; with stochastic depth that would draw which blocks are missing."""
+    return not arm.endswith("-sd")
+
+
 def score(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, float]:
     """Return what may choose an arm's rate, with the statistics that `run` reads."""
-    if arm.endswith("-sd"):  # estimating would draw which blocks are missing
-        return fitting.score(settings, partial(network, settings, arm), seed, context)
-    return normalisation.score(network, settings, arm, seed, context)
+    return normalisation.score(network, settings, arm, seed, context, anew=anew(arm))
 
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
     """Train one network and measure it."""
-    data = fitting.images_of(settings, seed)
-    looking = () if arm.endswith("-sd") else (normalisation.fresh(settings, data),)
-    build = partial(network, settings, arm)
-    _, found = fitting.fit_and_measure(settings, build, seed, context, every=looking)
-    return found | targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
+    _, found = normalisation.fit_and_measure(network, settings, arm, seed, context, anew=anew(arm))
+    labels = fitting.images_of(settings, seed).train.labels
+    return found | targets.epochs_to_loss(found["train_curve"], labels, settings.target_share)
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "Shortcuts over shortcuts, with and without stochastic depth",
-    claims=("C18",),
-    network=network,
-    arms=arms,
-    run=run,
-    score=score,
+    __name__, "Shortcuts over shortcuts, with and without stochastic depth", claims=("C18",),
+    network=network, arms=arms, run=run, score=score,
     scales={
         "live": Settings(depth=14, epochs=2, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg",
-            train_size=8000,
-            epochs=12,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
+            "cifar10_jpeg", train_size=8000, epochs=12, batch_size=512, rates=(0.1, 0.3, 1.0),
             widths=(16, 32, 64),
         ),
     },
     variants={"quick": (Settings("pneumoniamnist", size=14, train_size=300),)},
-)
+)  # fmt: skip

@@ -157,9 +157,7 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     before = group_sizes(first)
     with measuring.reestimated(first, data.train.images):
         told = irrelevant(first, data.train, data.test, settings.ridge)
-    model, measured = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
-    )
+    model, measured = normalisation.fit_and_measure(network, settings, arm, seed, context)
     model.eval()
     left = irrelevant(model, data.train, data.test, settings.ridge)
     after = group_sizes(model)
@@ -175,23 +173,18 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "RiR, ResNet and a plain network",
-    claims=("C23", "C88"),
-    network=network,
-    run=run,
-    score=partial(normalisation.score, network),
-    arms=arms,
+    __name__, "RiR, ResNet and a plain network", claims=("C23", "C88"),
+    network=network, run=run, score=partial(normalisation.score, network), arms=arms,
     scales={
         "live": Settings(epochs=1, depth=8, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg", epochs=15, batch_size=512, widths=(8, 16, 32), rates=(0.1, 0.3, 1.0), images=2000
+            "cifar10_jpeg", epochs=15, batch_size=512, widths=(8, 16, 32), rates=(0.1, 0.3, 1.0), images=2000,
         ),
     },
     variants={
         "quick": (
             Settings("pneumoniamnist", size=14, train_size=500, depth=20, epochs=5, target_accuracy=0.85),
-        )
+        ),
     },
-)
+)  # fmt: skip

@@ -69,10 +69,7 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = Experiment(
-    name="widening_count",
-    title="Parameters of wide and of deep residual networks",
-    claims=("C21",),
+    name="widening_count", title="Parameters of wide and of deep residual networks", claims=("C21",),
     scales={"live": Settings(), "quick": Settings(), "full": Settings()},
-    arms=arms,
-    run=run,
-)
+    arms=arms, run=run,
+)  # fmt: skip

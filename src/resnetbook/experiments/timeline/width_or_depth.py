@@ -23,6 +23,7 @@ from typing import Any
 
 from torch import nn
 
+from resnetbook.experiments.timeline._settings import FewImages
 from resnetbook.lab import fitting, normalisation, targets, training
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
@@ -33,13 +34,11 @@ ARMS = ("wide", "deep")
 
 
 @dataclass(frozen=True)
-class Settings(fitting.Fitting):
-    """The training, depth (6n + 4) and factor of both networks, `widths` before widening, and the target."""
+class Settings(FewImages):
+    """The training on few images, depth (6n + 4) and factor of both networks, `widths` before widening, and the target."""
 
-    train_size: int = 300
     validation_size: int = 500  # most validation images that are used
     epochs: int = 20
-    batch_size: int = 32
     target_share: float = 0.5
     wide: tuple[int, int] = (10, 3)
     deep: tuple[int, int] = (46, 1)
@@ -69,9 +68,7 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
     training.seed_everything(seed)
     pair = [network(settings, name, data) for name in ARMS]
     step, epoch = targets.seconds_of(pair, settings, data, context.device, ARMS.index(arm))
-    model, found = fitting.fit_and_measure(
-        settings, partial(network, settings, arm), seed, context, every=(normalisation.fresh(settings, data),)
-    )
+    model, found = normalisation.fit_and_measure(network, settings, arm, seed, context)
     found |= targets.epochs_to_loss(found["train_curve"], data.train.labels, settings.target_share)
     multiplications = count(model, data.shape).multiplications
     images = min(settings.batch_size, len(data.train)) / step
@@ -87,24 +84,14 @@ def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, 
 
 
 EXPERIMENT = fitting.experiment(
-    __name__,
-    "A wide and a deep residual network of equal parameters",
-    claims=("C20", "C22"),
-    network=network,
-    arms=arms,
-    run=run,
-    score=partial(normalisation.score, network),
+    __name__, "A wide and a deep residual network of equal parameters", claims=("C20", "C22"),
+    network=network, arms=arms, run=run, score=partial(normalisation.score, network),
     scales={
         "live": Settings(epochs=2, rates=(0.05,)),
         "quick": Settings(),
         "full": Settings(
-            "cifar10_jpeg",
-            train_size=20_000,
-            validation_size=0,
-            epochs=15,
-            batch_size=512,
-            rates=(0.1, 0.3, 1.0),
-            widths=(16, 32, 64),
+            "cifar10_jpeg", train_size=20_000, validation_size=0, epochs=15, batch_size=512,
+            rates=(0.1, 0.3, 1.0), widths=(16, 32, 64),
         ),
     },
     variants={
@@ -113,4 +100,4 @@ EXPERIMENT = fitting.experiment(
             Settings("cifar10_jpeg", size=16, train_size=1000, epochs=10),
         ),
     },
-)
+)  # fmt: skip

@@ -31,7 +31,8 @@ of its own, from which `fit` goes on after a kill; with several trainings in a j
 
 from resnetbook.lab.running.code import code_hash
 from resnetbook.lab.running.experiment import Context, Experiment
-from resnetbook.lab.running.runner import ExperimentFailed, record_path, run
+from resnetbook.lab.running.jobs import ExperimentFailed
+from resnetbook.lab.running.runner import record_path, run
 from resnetbook.lab.running.verifying import Check, verify
 
 __all__ = ["Check", "Context", "Experiment", "ExperimentFailed", "code_hash", "record_path", "run", "verify"]

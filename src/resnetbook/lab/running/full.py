@@ -11,7 +11,8 @@ from typing import NamedTuple
 from resnetbook.lab import results
 from resnetbook.lab.running import environment
 from resnetbook.lab.running.experiment import Experiment
-from resnetbook.lab.running.runner import ExperimentFailed, OutOfTime, is_made, record_path, run
+from resnetbook.lab.running.jobs import ExperimentFailed, OutOfTime
+from resnetbook.lab.running.runner import is_made, record_path, run
 
 SIDE_BY_SIDE = 8  # processes on one card: networks this small leave most of it idle
 

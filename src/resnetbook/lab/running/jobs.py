@@ -52,6 +52,10 @@ class Job:
 Finished = Callable[[Job, "str | None"], None]
 
 
+class ExperimentFailed(RuntimeError):
+    """Some jobs failed; the finished ones are kept, and the next run repeats only the others."""
+
+
 class OutOfTime(RuntimeError):
     """The time was spent before all jobs were done; the finished ones are kept, a cut training goes on from its last epoch."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -10,22 +9,22 @@ import math
 import re
 import shutil
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from tqdm import tqdm
 
 from resnetbook.lab import results
-from resnetbook.lab._files import runs_dir, write_atomically
+from resnetbook.lab._files import runs_dir
 from resnetbook.lab.running import environment as _environment
 from resnetbook.lab.running import jobs as _jobs
 from resnetbook.lab.running import registration, tuning
+from resnetbook.lab.running._folder import Clock, alone
 from resnetbook.lab.running.code import code_hash
 from resnetbook.lab.running.experiment import Context, Experiment
-from resnetbook.lab.running.jobs import Job, OutOfTime
+from resnetbook.lab.running.jobs import ExperimentFailed, Job, OutOfTime
 
 FIRST_SEED = (
     100  # below it are seeds that were seen before version 2 of the ledger, and those that choose rates
@@ -33,10 +32,6 @@ FIRST_SEED = (
 
 
 __all__ = ["FIRST_SEED", "ExperimentFailed", "OutOfTime", "is_made", "plain_dict", "record_path", "run"]
-
-
-class ExperimentFailed(RuntimeError):
-    """Some jobs failed; the finished ones are kept, and the next run repeats only the others."""
 
 
 def run(
@@ -102,7 +97,7 @@ def run(
 
     environment = _environment.describe(kind, workers=workers, code=code)
     partial = (runs or runs_dir()) / f"{path.stem}-{_key(settings, environment)}"
-    with _alone(partial):
+    with alone(partial):
         unfinished = partial / "unfinished"  # tells a run that was killed from one that is complete
         if again and (scale == "live" or not unfinished.exists()):
             shutil.rmtree(partial / "jobs", ignore_errors=True)
@@ -149,7 +144,7 @@ def _run_jobs(
 ) -> tuple[list[Job], dict[str, Any], float]:
     """Run what is not finished yet: first each arm's trials, then all seeds; return jobs, tuned values and seconds."""
     arms = tuple(found.arms(settings))
-    clock, errors = _Clock(folder / "seconds.json"), list[str]()
+    clock, errors = Clock(folder / "seconds.json"), list[str]()
 
     def job(arm: str, seed: int, tuned: Mapping[str, Any], rate: float | None = None) -> Job:
         part = f"{seed}" if rate is None else f"{seed}.rate-{rate:g}"
@@ -254,20 +249,6 @@ def _record(
     )
 
 
-class _Clock:
-    """Wall time of a run over all its sessions, saved after each job."""
-
-    def __init__(self, file: Path):
-        self.file, self.started = file, time.perf_counter()
-        self.before = float(json.loads(file.read_text())) if file.exists() else 0.0
-
-    def seconds(self) -> float:
-        return self.before + time.perf_counter() - self.started
-
-    def save(self) -> None:
-        write_atomically(self.file, json.dumps(self.seconds()).encode())
-
-
 def is_made(
     found: Experiment,
     *,
@@ -300,25 +281,3 @@ def _key(settings: Any, environment: Mapping[str, Any]) -> str:
     """Return what finished jobs must share to stand in one record: settings, code, device, torch."""
     parts = [dataclasses.asdict(settings), *(environment[name] for name in ("code", "device", "torch"))]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the system lets go of it when the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as file:
-        if not _lock(file):
-            raise ExperimentFailed(f"{folder.name}: this run is already going on in another process")
-        yield
-
-
-def _lock(file: TextIO) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -14,7 +14,8 @@ from resnetbook.lab import results
 from resnetbook.lab.running import environment, jobs
 from resnetbook.lab.running.code import code_hash
 from resnetbook.lab.running.experiment import Context, Experiment, from_record
-from resnetbook.lab.running.runner import ExperimentFailed, record_path
+from resnetbook.lab.running.jobs import ExperimentFailed
+from resnetbook.lab.running.runner import record_path
 
 # Another processor, or another version of torch, sums in another order, and training carries the difference on.
 TOLERANCE = 0.05
