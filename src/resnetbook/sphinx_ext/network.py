@@ -127,7 +127,8 @@ def _caption(found: dict[str, Any], form: str, code: str, more: str | None) -> s
     residual, plain = (f"{100 * networks[kind]['accuracy']:.1f} %" for kind in NAMES)
     text = (
         f"Two networks of {networks['residual']['depth']} layers, trained alike on digits. The residual one is right on {residual} "
-        f"of {found['tested']} test images, its plain twin on {plain}. Your browser computes them, by {code} of plain JavaScript. "
+        f"of {found['tested']} test images, its plain twin on {plain}. "
+        f"Where scripts are on, your browser computes them, by {code} of plain JavaScript. "
     )
     if form == "small" and more:
         text += f"{link('Draw a digit yourself', more)}. "
