@@ -1,7 +1,8 @@
 """Which test files hold a module: the table mutants_tests.toml, by name, and by import.
 
 A module's own tests lie in the folder of tests/ that is named after its package: `test_<module>.py` and
-`test_<module>_*.py` first, then what the table adds, then the files that import the module.
+`test_<module>_*.py` first (without the underscore of a private one), then what the table adds, then the files that import
+the module.
 """
 
 import re
@@ -41,7 +42,7 @@ def own_tests(module: Path, root: Path = ROOT, table: Path = TABLE) -> list[Path
     """
     package, *inner = module.relative_to(SOURCES).parent.parts
     folder = root / "tests" / package
-    name = module.stem if module.stem != "__init__" else module.parent.name
+    name = module.stem.lstrip("_") if module.stem != "__init__" else module.parent.name
     found = [folder / f"test_{name}.py", *sorted(folder.glob(f"test_{name}_*.py"))]
     found = [path for path in found if path.is_file()]
     rows = tomllib.loads(table.read_text(encoding="utf-8")).get(".".join([package, *inner]), {})

@@ -87,6 +87,11 @@ def test_standardised_by_the_training_part():
     torch.testing.assert_close(digits.unnormalise(digits.test.images), raw.test.images)
 
 
+def test_the_shape_is_that_of_one_image():
+    digits = data.load("digits")
+    assert digits.shape == (1, 8, 8) == tuple(digits.test.images[0].shape)
+
+
 def test_train_size_draws_from_training_alone():
     whole, few = data.load("digits", normalise=False), data.load("digits", normalise=False, train_size=100)
     assert few.train.labels.bincount().tolist() == [10] * 10

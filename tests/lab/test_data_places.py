@@ -190,3 +190,17 @@ def test_the_named_folder_comes_before_the_cache_and_both_before_the_package(sma
     for expected in (named, cached, package):
         assert data.find("pneumoniamnist") == expected
         os.remove(expected / "pneumoniamnist.npz")
+
+
+def test_a_set_is_located_where_all_of_it_lies_or_where_a_part_lies_in_its_own_folder(small, monkeypatch):
+    """In a folder of all kinds of data a `labels.csv` alone may be another set's; in the set's own folder it is not."""
+    monkeypatch.setenv("RESNETBOOK_DATA", str(small / "data"))
+    entry, flat, own = CARDS["wbc"], small / "data", small / "data" / "wbc"
+    assert files.located(entry) is None
+    put(flat, "wbc")
+    assert files.located(entry) == flat
+    (flat / "images" / "001.png").unlink()
+    assert files.located(entry) is None
+    own.mkdir()
+    (own / "labels.csv").write_bytes(b"anything")
+    assert files.located(entry) == own

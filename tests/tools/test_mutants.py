@@ -114,7 +114,7 @@ def test_every_module_that_can_be_drawn_is_held_by_tests_of_its_folder() -> None
             tests = holding.own_tests(module)
             assert tests
             assert all(path.parts[:2] == ("tests", package) and (ROOT / path).is_file() for path in tests)
-            named = Path("tests", package, f"test_{module.stem}.py")
+            named = Path("tests", package, f"test_{module.stem.lstrip('_')}.py")
             assert tests[0] == named or not (ROOT / named).exists()
     with pytest.raises(ValueError, match="package is 'labs'; expected one of principle, timeline"):
         holding.modules("labs")
@@ -148,6 +148,7 @@ def test_tests_are_found_by_name_by_table_and_by_import(tmp_path: Path) -> None:
         ["test_a.py", "test_b.py"],
     )
     assert found("thing") == [*own, *table_says, "test_c.py", *imports]
+    assert found("_thing") == ["test_thing.py", "test_thing_more.py", "test_c.py"]
     assert found("held") == ["test_d.py"]  # what holds all is added to tests of its own
     with pytest.raises(ValueError, match="wrong is held by 'none'; expected a file in"):
         found("wrong")
