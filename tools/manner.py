@@ -21,8 +21,8 @@ WIDTH = 88
 LONG, SHORT = 3500, 2500  # visible words of a chapter of the principle, and of a network
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell", "setup"}
 CODE = re.compile(r"\b(?:C\d{2}|[EMA]\d{1,2})\b")
-# What makes a cell an experiment: it trains, reads a record, or shows a verdict.
-EXPERIMENT = re.compile(r"\.backward\(|\btraining\.fit\(|\bresults\.read\(|\bfigures\.verdict\(|\bverdict\(")
+# What makes a cell an experiment: it trains, or reads a record. A verdict may be on a single layer, and needs no network.
+EXPERIMENT = re.compile(r"\.backward\(|\btraining\.fit\(|\bresults\.read\(")
 SHOWN = re.compile(r"\bsource\(")
 RIGHT = re.compile(r"\s*(?:Yes|Right|Correct|Exactly)\b")
 _BOOLEAN = re.compile(r"\[?\(?(?:True|False)(?:[,\s]+(?:True|False))*\)?\]?")

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "_build" / "html"
+sys.path.insert(0, str(Path(__file__).parent))  # for browser_watch
 NO_CHROMIUM = "Chromium is not installed: `apt-get install chromium` (Debian's package) brings it"
 
 
@@ -99,3 +100,8 @@ def browser():
         running = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield running
         running.close()
+
+
+@pytest.fixture(params=["served", "from disk"])
+def root(request, html, server) -> str:
+    return server if request.param == "served" else f"file://{html}"

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from resnetbook.lab import results
-from resnetbook.lab.running import Experiment, ExperimentFailed, run, verify
+from resnetbook.lab.running import Experiment, ExperimentFailed, _folder, run, verify
 
 # A real training (so that checkpoints are real), steered from outside by files in the folder `marks`.
 TOY = '''
@@ -283,13 +283,13 @@ def test_a_failing_job_is_reported_at_the_end_and_costs_no_other(toy):
 
 def test_the_clock_adds_up_its_sessions(tmp_path, monkeypatch):
     now = {"seconds": 1000.0}
-    monkeypatch.setattr(_runner().time, "perf_counter", lambda: now["seconds"])
-    clock = _runner()._Clock(tmp_path / "seconds.json")
+    monkeypatch.setattr(_folder.time, "perf_counter", lambda: now["seconds"])
+    clock = _folder.Clock(tmp_path / "seconds.json")
     now["seconds"] += 7
     assert clock.seconds() == 7
     clock.save()
     now["seconds"] += 100  # between the sessions
-    again = _runner()._Clock(tmp_path / "seconds.json")
+    again = _folder.Clock(tmp_path / "seconds.json")
     now["seconds"] += 2
     assert again.seconds() == 9
 

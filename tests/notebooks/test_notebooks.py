@@ -1,8 +1,12 @@
 """Rules for the notebooks as files (DESIGN section 2). That they run and print what they say is nbval's part of `make test`."""
 
+import html
+import inspect
 import json
+import pkgutil
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -96,11 +100,11 @@ def test_figures_have_alt_text_and_caption(path: Path) -> None:
             assert meta.get("figure", {}).get("caption"), (
                 f"a figure without caption: {''.join(cell['source'])[:80]}"
             )
-        for html in (
+        for page in (
             "".join(o["data"]["text/html"]) for o in cell["outputs"] if "text/html" in o.get("data", {})
         ):
-            assert all(re.search(r'\balt="[^"]{10,}"', image) for image in re.findall(r"<img\b[^>]*>", html))
-            assert not re.findall(r"(?:src|href)=[\"']https?://", html)
+            assert all(re.search(r'\balt="[^"]{10,}"', image) for image in re.findall(r"<img\b[^>]*>", page))
+            assert not re.findall(r"(?:src|href)=[\"']https?://", page)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=PAGE_NAMES)
@@ -157,3 +161,43 @@ def test_checked_cells_print_only_what_holds_everywhere(path: Path) -> None:
 def test_nbval_knows_the_tag() -> None:
     """The tag is nbval's own word for the comparison: a misspelt one would be passed over in silence."""
     assert dict(find_metadata_tags({"tags": ["nbval-check-output"]})) == {"check": True}
+
+
+def shown_code(notebook: dict) -> list[tuple[str, str]]:
+    """(dotted name, code) of what `figures.source` shows in a notebook's stored outputs."""
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    page = "\n".join("".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    found = re.findall(r'<p class="rb-where" data-object="([\w.]+)">.*?<pre[^>]*>(.*?)</pre>', page, re.S)
+    return [(name, html.unescape(re.sub(r"<[^>]+>", "", markup))) for name, markup in found]
+
+
+def outdated(notebook: dict) -> list[str]:
+    """What a notebook shows of the package and no longer stands there; code of other packages is theirs to change."""
+    found = []
+    for name, shown in shown_code(notebook):
+        if name.startswith("resnetbook."):
+            try:
+                today = inspect.getsource(inspect.unwrap(pkgutil.resolve_name(name)))
+            except (AttributeError, ImportError):
+                today = ""
+            if textwrap.dedent(today).rstrip("\n") != shown:
+                found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
+def test_shown_code_is_the_code_of_today(path: Path) -> None:
+    assert outdated(json.loads(path.read_text())) == [], "execute the notebook again"
+
+
+def test_outdated_code_is_seen() -> None:
+    from resnetbook.lab import blocks, figures
+
+    def book(markup: str) -> dict:
+        return {"cells": [{"outputs": [{"data": {"text/html": [markup]}}]}]}
+
+    fresh = figures.source(blocks.Block, blocks.not_run).markup
+    assert len(shown_code(book(fresh))) == 2
+    assert outdated(book(fresh)) == []
+    assert outdated(book(fresh.replace("No record", "no record"))) == ["resnetbook.lab.blocks.not_run"]
+    assert outdated(book(fresh.replace("blocks.Block", "blocks.Gone"))) == ["resnetbook.lab.blocks.Gone"]

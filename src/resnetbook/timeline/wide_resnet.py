@@ -4,8 +4,9 @@
 
 The pre-activation network of He et al. with k times as many channels in each stage: 16k, 32k, 64k; the stem keeps its 16.
 Parameters and multiplications grow with k^2 and only linearly with depth, so that a wide network of equal size has far
-fewer layers. Dropout stands between the two convolutions, never on the shortcut. A name WRN-d-k counts d = 6n + 4 layers:
-the projection that starts each stage is one of them, which is why WRN-22-1 is the ResNet V2 of 20 layers.
+fewer layers. Dropout stands between the two convolutions, never on the shortcut. A name WRN-d-k stands for d = 6n + 4:
+with k = 1 it counts the two projections that He's 6n + 2 leaves out, which is why WRN-22-1 is the ResNet V2 of 20 layers.
+With k > 1 the first stage has a projection as well, and the name stays.
 Survey: sections 3(2) and 4.1(4), claims C20 to C22.
 
 Equal to pytorchcv's networks with the same weights (tests/timeline/test_wide_resnet.py). For ImageNet the paper widens the
