@@ -16,6 +16,9 @@ import manner  # noqa: E402
 
 # One chapter a line, in the order of the book.
 REWRITTEN: list[str] = [
+    "1_introduction/introduction",
+    "2_principle/residual_block",
+    "2_principle/degradation",
     "2_principle/gradient_flow",
     "2_principle/why_it_works",
     "2_principle/shattered_gradients",

@@ -1,6 +1,6 @@
 """C11: F is more sensitive to changes of the output; its adjustments are larger, so that learning is faster.
 
-The survey's argument: where a block must give 5.1 in place of 5, H changes by a fiftieth, while F = H - x changes from 0 to .1.
+The survey's argument, with numbers of ours: where a block must give 5.1 in place of 5, H changes by a fiftieth, while F = H - x changes from 0 to .1.
 So F's relative change is larger than H's, and with it, the sentence goes on, the steps of the weights. Two questions, then:
 
 1. Does F change by a larger fraction than H? Measured in ONE network, the residual one, so that neither convergence nor rate
