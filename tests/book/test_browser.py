@@ -15,6 +15,7 @@ CHAPTERS = (
     "chapters/2_principle/degradation.html",
     "chapters/2_principle/gradient_flow.html",
     "chapters/2_principle/why_it_works.html",
+    "chapters/2_principle/shattered_gradients.html",
 )
 # From disk a browser lets no page read another; search shows titles there, and says so on the console.
 FROM_DISK = re.compile(
