@@ -263,6 +263,27 @@ def test_a_process_ended_while_it_writes_its_error_does_not_hide_the_parents(mon
 
 
 @pytest.mark.parametrize(
+    ("raised", "seen"), [(RuntimeError, "the cause"), (KeyboardInterrupt, "of the parent")]
+)
+def test_the_first_child_to_fail_is_the_cause_and_an_interrupt_of_the_parent_comes_before_it(
+    monkeypatch, raised, seen
+):
+    class Launcher:
+        def launch(self, work, model):
+            folder = work.keywords["folder"]
+            for process, words, seconds in ((1, "lost its partner", 20), (2, "the cause", 10)):
+                monkeypatch.setattr(os, "getpid", lambda process=process: process)
+                _processes._write_error(folder, OverflowError(words))
+                os.utime(folder / f"error-{process}", (seconds, seconds))
+            monkeypatch.undo()
+            raise raised("of the parent")
+
+    expected = KeyboardInterrupt if raised is KeyboardInterrupt else OverflowError
+    with pytest.raises(expected, match=seen):
+        _processes.launch(Launcher(), "ddp_fork", print, nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize(
     ("changes", "count", "message"),
     [
         ({"batch_size": 1}, 24, "batch_size=1: expected one image at least for each of 2 devices"),
