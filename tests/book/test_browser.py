@@ -53,7 +53,7 @@ def test_index_leads_to_the_book(browser, root):
 def test_formulas_are_set(browser, root, name):
     with Watch(browser, root) as watch:
         page = watch.open(name)
-        page.wait_for_selector("mjx-container")
+        page.wait_for_selector("mjx-container", state="attached")  # the first may lie in a folded part
         assert page.locator("mjx-container").count() >= page.locator(".math").count() > 0
         assert page.locator("mjx-merror").count() == 0
 
@@ -64,6 +64,7 @@ def test_figures_move_by_mouse_and_keyboard(browser, root):
     with Watch(browser, root) as watch:
         for name in CHAPTERS:
             page = watch.open(name)
+            page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
             for figure in page.locator(".resnetbook-panels").all():
                 sliders += 1
                 slider = figure.locator("input[type=range]")
