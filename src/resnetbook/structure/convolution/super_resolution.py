@@ -44,12 +44,11 @@ class DeconvSR(nn.Module):
         widths = [channels, *[width] * depth]
         layers = [layer for a, b in pairwise(widths) for layer in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU())]
         self.body = nn.Sequential(*layers)
-        side = 2 * scale  # a multiple of the stride: every pixel is reached equally often, no checkerboard
-        self.up = nn.ConvTranspose2d(width, channels, side, scale, scale // 2, output_padding=scale % 2)
+        side, padding = 2 * scale, (scale + 1) // 2  # a multiple of the stride: no checkerboard
+        self.up = nn.ConvTranspose2d(width, channels, side, scale, padding, output_padding=scale % 2)
         he_init(self)
-        nn.init.zeros_(
-            self.up.weight
-        )  # the network starts as interpolation, or as a black image without the sum
+        for parameter in self.up.parameters():  # with the sum it starts as interpolation
+            nn.init.zeros_(parameter)
         if not residual:
             nn.init.kaiming_normal_(self.up.weight)
 
