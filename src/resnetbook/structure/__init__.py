@@ -1,1 +1,4 @@
-"""Section 4 of the survey: improvements of convolution, pooling, residual unit, fully connected layer and whole network. Planned."""
+"""Section 4 of the survey: five axes along which a residual network can be changed.
+
+`convolution`, `pooling`, `residual_unit`, `fully_connected` and `network` hold one method a file; each is imported by name.
+"""
