@@ -27,6 +27,8 @@ REWRITTEN: list[str] = [
     "3_timeline/resnet",
     "3_timeline/ror",
     "3_timeline/wide_resnet",
+    "3_timeline/densenet",
+    "3_timeline/comparison",
 ]
 
 CHAPTERS = ROOT / "chapters"
