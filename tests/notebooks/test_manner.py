@@ -27,6 +27,7 @@ REWRITTEN: list[str] = [
     "3_timeline/resnet",
     "3_timeline/ror",
     "3_timeline/wide_resnet",
+    "3_timeline/resnet_in_resnet",
     "3_timeline/dual_path",
 ]
 
