@@ -25,6 +25,7 @@ REWRITTEN: list[str] = [
     "3_timeline/overview",
     "3_timeline/foundations",
     "3_timeline/resnet",
+    "3_timeline/ror",
     "3_timeline/wide_resnet",
 ]
 
