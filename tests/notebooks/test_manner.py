@@ -28,6 +28,7 @@ REWRITTEN: list[str] = [
     "3_timeline/resnet_v2",
     "3_timeline/ror",
     "3_timeline/wide_resnet",
+    "4_structure/pooling",
     "3_timeline/resnext",
 ]
 
