@@ -26,6 +26,7 @@ REWRITTEN: list[str] = [
     "3_timeline/foundations",
     "3_timeline/resnet",
     "3_timeline/wide_resnet",
+    "3_timeline/nasnet",
 ]
 
 CHAPTERS = ROOT / "chapters"
