@@ -31,6 +31,7 @@ REWRITTEN: list[str] = [
     "3_timeline/resnet_in_resnet",
     "3_timeline/densenet",
     "3_timeline/dual_path",
+    "3_timeline/nasnet",
     "3_timeline/resnext",
     "3_timeline/comparison",
     "4_structure/pooling",
