@@ -27,6 +27,7 @@ REWRITTEN: list[str] = [
     "3_timeline/resnet",
     "3_timeline/resnet_v2",
     "3_timeline/wide_resnet",
+    "3_timeline/stochastic_depth",
     "3_timeline/resnext",
 ]
 
