@@ -29,6 +29,7 @@ REWRITTEN: list[str] = [
     "3_timeline/ror",
     "3_timeline/wide_resnet",
     "3_timeline/resnet_in_resnet",
+    "3_timeline/stochastic_depth",
     "3_timeline/densenet",
     "3_timeline/dual_path",
     "3_timeline/nasnet",
