@@ -280,12 +280,12 @@ def test_a_path_is_dropped_as_often_as_scheduled(assert_equal):
     cell = net.cells[-1].train()
     cell.drop_path = 0.3
     value = torch.ones(20_000, 1, 2, 2)
-    out = cell._applied("max3", "current", Pool("max3", 1), {"current": value}, {})
+    out = cell.applied("max3", "current", Pool("max3", 1), {"current": value}, {})
     kept = out[:, 0, 0, 0] != 0
     assert_equal(out[kept], torch.full_like(out[kept], 1 / 0.7))
     assert torch.equal(kept, out[:, 0, 1, 1] != 0)  # a path is dropped as a whole
     assert abs(float(kept.float().mean()) - 0.7) < 0.02  # six standard errors
-    assert torch.equal(cell._applied("identity", "current", nn.Identity(), {"current": value}, {}), value)
+    assert torch.equal(cell.applied("identity", "current", nn.Identity(), {"current": value}, {}), value)
 
 
 def test_dropped_paths_change_training_alone(assert_equal):

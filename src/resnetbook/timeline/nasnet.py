@@ -1,11 +1,13 @@
 """NASNet-A (Zoph et al. 2018, arXiv:1707.07012, figures 2 to 4; method: Zoph & Le 2017, arXiv:1611.01578).
 
-    h_i = relu(concat of the blocks),   a block = op_1(state) + op_2(state)
+    h_i = relu(concat of the states that the table names),   a block = op_1(state) + op_2(state)
 
 A cell is a table: for each of B blocks, two operations and the states that they read, which are the outputs h_{i-1} and
-h_{i-2} of the last two cells and the blocks before. A controller, trained by reinforcement, searched tables on CIFAR-10;
-the network for ImageNet repeats the same two, "normal" and "reduction" (stride 2 on what comes from outside, twice the
-filters). Survey: sections 3(4) and 4.5(4), claim C37. Here tables are data, so that other cells can be drawn and tried.
+h_{i-2} of the last two cells and the blocks before. By the paper's rule the states that no operation reads are concatenated;
+in the authors' code each of NASNet-A's cells has one more, which is read: h_{i-2} in the normal cell, block 1 in the other.
+A controller, trained by reinforcement, searched tables on CIFAR-10; the network for ImageNet repeats the same two, "normal"
+and "reduction" (stride 2 on what comes from outside, twice the filters). Survey: sections 3(4) and 4.5(4), claims C37 and
+C87. Here tables are data, so that other cells can be drawn and tried.
 Tables stand in `_nasnet_cell`, what a cell applies to a state in `_nasnet_layers`.
 
 Oracles (tests/timeline/test_nasnet.py): timm's nasnetalarge through `TIMM_KEYS`, pytorchcv's nasnet_4a1056. What they
@@ -41,11 +43,12 @@ __all__ = [
     "Cell",
     "CellNet",
     "NASNetA",
+    "Source",
     "random_cell",
 ]
 
 
-class _Source(NamedTuple):
+class Source(NamedTuple):
     """What a cell reads: its channels, how often the map was halved, and whether its relu is still to come."""
 
     channels: int
@@ -65,7 +68,7 @@ class CellNet(nn.Module):
     """
 
     def __init__(
-        self, table: Cell, current: _Source, previous: _Source | None, filters: int, stride: int
+        self, table: Cell, current: Source, previous: Source | None, filters: int, stride: int
     ) -> None:
         super().__init__()
         self.table, self.out_channels, self.drop_path = table, len(table.concat) * filters, 0.0
@@ -101,17 +104,17 @@ class CellNet(nn.Module):
         for name, fit in self.inputs.items():
             states[name] = fit(states[name])
         shared: dict[tuple[str, State], Tensor] = {}
-        for number, (pairs, block) in enumerate(zip(self.table.blocks, self.blocks, strict=True)):
+        for number, pairs in enumerate(self.table.blocks):
             left, right = (
-                self._applied(*pair, operation, states, shared)
-                for pair, operation in zip(pairs, block.values(), strict=True)  # type: ignore[operator]
+                self.applied(*pair, self.get_submodule(f"blocks.{number}.{side}"), states, shared)
+                for side, pair in zip(("left", "right"), pairs, strict=True)
             )
             states[number] = left + right
         for name, fit in self.joints.items():
             states[name] = fit(states[name])
         return functional.relu_(torch.cat([states[state] for state in self.table.concat], 1))
 
-    def _applied(
+    def applied(
         self,
         name: str,
         state: State,
@@ -119,7 +122,10 @@ class CellNet(nn.Module):
         states: dict[State, Tensor],
         shared: dict[tuple[str, State], Tensor],
     ) -> Tensor:
-        """One operation of one state; relus and pools that another block has made already are taken from `shared`."""
+        """Return one operation of one state, in training perhaps dropped.
+
+        Relus and pools that another block has made already are taken from `shared`.
+        """
         if isinstance(operation, nn.Identity):
             return states[state]
         if isinstance(operation, SeparableConv):
@@ -198,13 +204,13 @@ class NASNetA(nn.Module):
 
         self.stem = nn.Sequential(conv, norm(channels))
         self.cells = nn.ModuleList()
-        current, previous = _Source(channels, 0, raw=True), None
+        current, previous = Source(channels, 0, raw=True), None
         for number, (table, width, stride) in enumerate(plan):
             cell = CellNet(table, current, previous, width, stride)
             cell.keeps_previous = skip_reduction_input and stride > 1 and number >= stem_cells
             self.cells.append(cell)
             previous = previous if cell.keeps_previous else current
-            current = _Source(cell.out_channels, current.halvings + stride - 1)
+            current = Source(cell.out_channels, current.halvings + stride - 1)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(current.channels, num_classes)
         for module in self.modules():
@@ -217,7 +223,8 @@ class NASNetA(nn.Module):
     def schedule(self, progress: float) -> None:
         """Set how much of the training is done, 0 to 1, and with it the probability that a path is dropped."""
         for number, cell in enumerate(self.cells, 1):
-            cell.drop_path = self.drop_path * progress * number / len(self.cells)  # type: ignore[assignment]
+            if isinstance(cell, CellNet):
+                cell.drop_path = self.drop_path * progress * number / len(self.cells)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
