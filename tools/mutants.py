@@ -2,7 +2,8 @@
 
 A sample of mutants is drawn with a seed, the same number from each package, so that each share is as exact as the others.
 All work is done in a copy of the tree under _build/mutants. Results are kept there: a run that was stopped goes on, a
-survivor is tried again when its tests have changed, everything is tried again when its module has changed.
+survivor is tried again when its tests have changed, everything is tried again when its module has changed. A mutant
+counts as killed if the test that fails with it passes without it.
 """
 
 import argparse
@@ -21,13 +22,14 @@ from pathlib import Path
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.testing import run_tests
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem
 from mutants_report import Drawn, equivalents, report
 from mutants_sample import Mutant, draw
 from mutants_tests import PACKAGES, ROOT, own_tests
 
 FOLDER = ROOT / "_build" / "mutants"
-_PLUGINS = "-p no:cacheprovider -p no:nbval -p no:anyio -p no:xdist -p no:xdist.looponfail"  # they take long to start
+_PLUGINS = "-p no:nbval -p no:anyio -p no:xdist -p no:xdist.looponfail"  # they take long to start
+_PATIENCE = 12  # times as long as they may work, tests may take by the clock: the machine has other work
 _LEFT_OUT = "not notebook and not browser and not book and not colab and not long"
 
 
@@ -53,10 +55,10 @@ class Run:
     Args:
         db: where results are kept.
         tree: the copy; the current folder, since Cosmic Ray keeps relative paths.
-        limit: seconds that the tests of one mutant may take; a mutant that takes longer is killed.
+        limit: seconds that the tests of one mutant may work (processor); a mutant that takes longer is killed.
     """
 
-    def __init__(self, db: WorkDB, tree: Path, limit: float) -> None:
+    def __init__(self, db: WorkDB, tree: Path, limit: int) -> None:
         self.db, self.tree, self.limit = db, tree, limit
         self.known = {job: result.test_outcome for job, result in db.results}
         self.tests = cache(self._tests)
@@ -66,7 +68,8 @@ class Run:
         paths = own_tests(Path(module), self.tree)
         helpers = (p for folder in {p.parent for p in paths} for p in (self.tree / folder).glob("[!t]*.py"))
         texts = [(self.tree / p).read_bytes() for p in [*paths, *sorted(helpers)]]
-        quiet = f"-x -q {_PLUGINS} -p mutants_order --hypothesis-seed 0 --timeout {self.limit:g}"
+        time = f"--work {self.limit} --timeout {_PATIENCE * self.limit}"
+        quiet = f"-x -q {_PLUGINS} -p mutants_order --hypothesis-seed 0 {time}"
         command = (
             f"{sys.executable} -m pytest {quiet} -m {shlex.quote(_LEFT_OUT)} {' '.join(map(str, paths))}"
         )
@@ -85,36 +88,29 @@ class Run:
             return "killed"
         return "survived" if f"{job}-{self.tests(m.module)[1]}" in self.known else None
 
-    def _store(self, job: str, result: WorkResult, *mutations: MutationSpec) -> None:
-        if job not in self.known:
-            self.db.add_work_item(WorkItem(job, mutations))
-        self.db.set_result(job, result)
-        self.known[job] = result.test_outcome
-
-    def _sound(self, module: str) -> str | None:
-        """Return None if the module's tests pass without a change, else what they print."""
-        command, digest = self.tests(module)
-        job = f"unchanged-{_digest(digest, (self.tree / module).read_bytes())}"
-        if self.known.get(job) != TestOutcome.SURVIVED:
-            outcome, output = run_tests(command, 2 * self.limit)
-            if outcome != TestOutcome.SURVIVED:
-                return f"the tests of {module} fail without a change, so that nothing was tried: {output[-2000:]}"
-            self._store(job, WorkResult(WorkerOutcome.NORMAL, test_outcome=outcome))
-        return None
+    def _sound(self, command: str) -> str | None:
+        """Return None if the tests that failed last pass without a change, all of them if none had its say."""
+        outcome, output = run_tests(f"{command} --last-failed", _PATIENCE * self.limit)
+        return None if outcome == TestOutcome.SURVIVED else output[-2000:]
 
     def run(self, m: Mutant) -> str:
         """Return what the tests say of `m`: "killed", "survived", or why that is not known."""
         if (known := self.outcome(m)) is not None:
             return known
-        if (wrong := self._sound(m.module)) is not None:
-            return wrong
         command, digest = self.tests(m.module)
         change = MutationSpec(Path(m.module), m.operator, m.occurrence, m.start, m.end)
-        result = mutate_and_test([change], command, self.limit)
+        shutil.rmtree(self.tree / ".pytest_cache", ignore_errors=True)  # what failed last
+        result = mutate_and_test([change], command, _PATIENCE * self.limit)
         if result.worker_outcome != WorkerOutcome.NORMAL or result.test_outcome == TestOutcome.INCOMPETENT:
             return f"{m.module}:{m.start[0]} could not be tried: {result.output}"
-        self._store(f"{self._job(m)}-{digest}", result, change)
-        return "killed" if result.test_outcome == TestOutcome.KILLED else "survived"
+        killed = result.test_outcome == TestOutcome.KILLED
+        if killed and (wrong := self._sound(command)) is not None:
+            return f"the tests of {m.module} fail without a change, so that nothing was tried: {wrong}"
+        job = f"{self._job(m)}-{digest}"
+        self.db.add_work_item(WorkItem(job, (change,)))
+        self.db.set_result(job, result)
+        self.known[job] = result.test_outcome
+        return "killed" if killed else "survived"
 
 
 @contextlib.contextmanager
@@ -144,7 +140,7 @@ def main() -> None:
         "--count", type=int, default=200, help="mutants in all, the same number from each of the five"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=float, default=900, help="seconds for the tests of one mutant")
+    parser.add_argument("--limit", type=int, default=300, help="seconds of work for the tests of one mutant")
     parser.add_argument("--most", type=int, help="run no more than so many now")
     parser.add_argument("--report", action="store_true", help="run nothing, report what is known")
     asked = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The committed records: their form, their seeds, and that no arm owes its result to running statistics."""
+"""The committed records: their form, their seeds, and that none hides what it owes to running statistics."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from resnetbook import survey
 from resnetbook.experiments import experiment
 from resnetbook.lab import results
 from resnetbook.lab.running.runner import FIRST_SEED
+from resnetbook.survey.verdict import decide
 
 DECISIONS = [decision for claim in survey.claims() for decision in claim.decisions]
 
@@ -43,16 +44,16 @@ def test_a_record_conforms(path):
 
 
 @pytest.mark.parametrize("path", records())
-def test_no_arm_of_a_record_owes_its_result_to_batch_norm(path):
+def test_no_arm_of_a_record_owes_its_result_to_batch_norm_in_silence(path):
     """The sanity check of the claims: accuracy in eval mode and with batch statistics agree on the training set."""
     record = results.load(path)
-    read = {
-        arm
+    parts = [
+        decision
         for decision in DECISIONS
         if (decision.experiment, decision.variant) == (record.experiment, record.variant)
         and re.search("loss|accuracy|auc|epochs|seconds", decision.metric)
-        for arm in decision.weights
-    }
+    ]
+    read = {arm for decision in parts for arm in decision.weights}
     for arm, metrics in record.results.items():
         if arm not in read and record.registration:
             continue  # what decides is not read from the trained network
@@ -61,6 +62,12 @@ def test_no_arm_of_a_record_owes_its_result_to_batch_norm(path):
         if "mode_gap" in metrics:
             gaps = record.values(arm, "mode_gap")
             gaps = gaps if learned is None else gaps[learned]
+            if record.registration and len(gaps) and gaps.mean() >= 0.05:
+                # It is shown none the less, and every part that reads it says so.
+                for decision in parts:
+                    if arm in decision.weights and decision.rule != "exact":
+                        assert "modes disagree" in decide(decision, record.scale).flags, decision.label
+                continue
             assert len(gaps) == 0 or gaps.mean() < 0.05, (arm, gaps)
 
 

@@ -203,6 +203,17 @@ def test_a_figure_shows_every_word():
     assert "concat" in words
 
 
+def test_a_shape_beside_a_step_is_smaller_and_of_another_colour_than_what_a_step_says():
+    figure = drawing.block(Branches(), (4, 8, 8))
+    (ax,) = figure.axes
+    plt.close(figure)
+    beside = [text for text in ax.texts if text.get_text() in ("4 × 8 × 8", "14 × 8 × 8")]
+    said = [text for text in ax.texts if text not in beside and not text.get_text().startswith("→")]
+    assert len(beside) == 2  # the input's and the concatenation's
+    assert {text.get_color() for text in beside}.isdisjoint(text.get_color() for text in said)
+    assert max(text.get_fontsize() for text in beside) < min(text.get_fontsize() for text in said)
+
+
 class Loops(nn.Module):
     """Depends on a value."""
 

@@ -25,8 +25,14 @@ REWRITTEN: list[str] = [
     "3_timeline/overview",
     "3_timeline/foundations",
     "3_timeline/resnet",
+    "3_timeline/resnet_v2",
+    "3_timeline/ror",
     "3_timeline/wide_resnet",
+    "3_timeline/resnet_in_resnet",
+    "3_timeline/dual_path",
     "3_timeline/nasnet",
+    "3_timeline/resnext",
+    "4_structure/pooling",
 ]
 
 CHAPTERS = ROOT / "chapters"

@@ -92,6 +92,22 @@ def test_the_sign_test_disagrees_with_an_interval_that_one_seed_decides():
     assert not flags.sign_test_disagrees(torn[:5], 0.0, 1e-6, images=0), "five seeds can say nothing"
 
 
+def test_modes_disagree_on_average_over_seeds_that_learned():
+    assert flags.modes_disagree([0.05] * 12)
+    assert not flags.modes_disagree([0.049] * 12)
+    assert flags.modes_disagree([0.0, 0.09], [0.3, 0.9]), "the first learned nothing"
+    assert not flags.modes_disagree([0.09, 0.0], [0.3, 0.9])
+    assert not flags.modes_disagree([0.09], [0.5])
+    assert not flags.modes_disagree([])
+
+
+def test_what_is_read_before_training_has_no_modes(write):
+    base = np.random.default_rng(7).normal(0.9, 0.004, 12)
+    more = {"b": {"mode_gap": [0.1] * 12}}
+    assert "modes disagree" in part(write, base + STEADY, base, metric="train_loss", more=more).flags
+    assert "modes disagree" not in part(write, base + STEADY, base, metric="ratio_at_start", more=more).flags
+
+
 def part(write, a, b, metric="test_score", tables=None, rule="better", more=None, **changes):
     results = {"a": {metric: list(a)}, "b": {metric: list(b)}}
     for arm, found in (more or {}).items():
@@ -125,6 +141,9 @@ def test_each_flag_reaches_the_part(write, name):
         a = base + np.array([0.09, 0.1, 0.11, 0.1, 0.09, 0.1, 0.11] + [-0.001] * 5)
     if name == "edge":
         kwargs["tuned"] = {"a": {"learning_rate": 0.1, "edge": False}, "b": {"edge": True}}
+    if name == "modes disagree":
+        kwargs["metric"] = "train_loss"
+        kwargs["more"] = {"b": {"mode_gap": [0.02, 0.1] * 6, "train_accuracy": [0.9] * 12}}
     if name == "seeds only":
         kwargs["metric"] = "test_accuracy"
     found = part(write, a, base, **kwargs)

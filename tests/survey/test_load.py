@@ -39,10 +39,11 @@ def test_claims_are_c01_to_c89_and_a1_to_a8():
     assert [claim.id for claim in survey.claims()] == wanted
 
 
-def test_every_claim_of_sections_1_to_3_is_decided_by_an_experiment_and_no_later_one_yet():
+def test_every_claim_of_sections_1_to_3_is_decided_by_an_experiment_and_these_later_ones():
     decided = {claim.id for claim in survey.claims() if claim.decisions}
     late = {"C87", "C88", "C89"}  # of sections 1 to 3 too, found after the others were numbered
-    assert decided - late == {f"C{number:02d}" for number in range(1, 39)}
+    section_4 = {"C39", "C46", "C47", "C48", "C49", "C57", "C60"}
+    assert decided - late == {f"C{number:02d}" for number in range(1, 39)} | section_4
 
 
 def test_a_claim_stands_in_the_file_of_its_chapter():

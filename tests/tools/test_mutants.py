@@ -214,13 +214,17 @@ def test_a_run_tells_what_tests_notice_goes_on_and_leaves_the_module_as_it_was(
     edge = change(tree, "if n < 3:", "if n <= 3:")
     hangs = change(tree, "n -= 1", "n -= 0")
 
-    def outcomes(*chosen: sampling.Mutant, limit: float = 120) -> list[str]:
+    def outcomes(*chosen: sampling.Mutant, limit: int = 120) -> list[str]:
         with mutants.use_db(tmp_path / "results.sqlite") as db:
             run = mutants.Run(db, tree, limit)
             return [run.run(m) for m in chosen]
 
     assert outcomes(seen, edge) == ["killed", "survived"]
-    assert outcomes(hangs, limit=10) == ["killed"]
+    with monkeypatch.context() as patched:
+        patched.setattr(mutants, "_PATIENCE", 1000)
+        assert outcomes(hangs, limit=10) == ["killed"]
+    with mutants.use_db(tmp_path / "results.sqlite") as db:
+        assert "timeout" not in [result.output for _, result in db.results]  # its work was over, not its time
     assert (tree / "src/resnetbook/survey/thing.py").read_text() == MODULE
 
     with monkeypatch.context() as patched:
@@ -233,6 +237,8 @@ def test_a_run_tells_what_tests_notice_goes_on_and_leaves_the_module_as_it_was(
     (tree / "src/resnetbook/survey/thing.py").write_text(MODULE + "\nX = 1\n")
     (failed,) = outcomes(edge)
     assert "fail without a change, so that nothing was tried" in failed
+    test.write_text(WEAK + "\n\ndef test_more():\n    assert False\n")
+    assert outcomes(seen) == ["killed"]  # by a test that passes without a change; another does not matter
 
 
 def drawn(outcome: str, added: str, package: str = "survey") -> reporting.Drawn:

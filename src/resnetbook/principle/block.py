@@ -21,7 +21,17 @@ from torch.nn import functional
 
 Shortcut = Literal["A", "B", "C"]
 
-__all__ = ["BasicBlock", "Bottleneck", "Shortcut", "ShortcutA", "conv1x1", "conv3x3", "is_block", "shortcut"]
+__all__ = [
+    "BasicBlock",
+    "Bottleneck",
+    "Shortcut",
+    "ShortcutA",
+    "conv1x1",
+    "conv3x3",
+    "is_block",
+    "is_unit",
+    "shortcut",
+]
 
 
 def _require_positive(**sizes: int) -> None:
@@ -239,3 +249,8 @@ def is_block(module: nn.Module, *, exactly: bool = False) -> bool:
         or (cls.__module__ == "torchvision.models.resnet" and cls.__name__ in ("BasicBlock", "Bottleneck"))
         for cls in kinds
     )
+
+
+def is_unit(module: nn.Module) -> bool:
+    """Return whether `module` says of itself, by `residual_unit = True`, that it adds a shortcut and a branch of its x."""
+    return getattr(module, "residual_unit", False) is True

@@ -24,7 +24,7 @@ from resnetbook.principle._eager import backward_pass, compiled_part, in_backwar
 from resnetbook.principle._layers import kind_of
 from resnetbook.principle._steps import NOT_COMPUTED, Step
 from resnetbook.principle._steps import norm as _norm
-from resnetbook.principle.block import is_block
+from resnetbook.principle.block import is_block, is_unit
 from resnetbook.principle.split import BlockSplitter, Split, hook_gradient, to_split
 
 __all__ = ["GradientFlow", "Row", "Split"]
@@ -66,7 +66,7 @@ class GradientFlow:
     Args:
         model: a module with at least one trainable parameter.
         blocks: names as in `named_modules` of the blocks to split. None finds this package's and torchvision's blocks
-            by type; an empty list splits none. A named block may be any module that adds a shortcut and a branch of its
+            by type, and modules that say of themselves `residual_unit = True`; an empty list splits none. A named block may be any module that adds a shortcut and a branch of its
             first positional argument x. What its submodules do to x is the branch, but for children named in
             `shortcuts`; what it does to x itself (add, slice, pad, concatenate) is the shortcut.
         shortcuts: names of those children of a block that are its shortcut.
@@ -97,7 +97,7 @@ class GradientFlow:
             raise ValueError(f"model={kind}: {compiled}; {_EAGER}")
         modules = dict(model.named_modules())
         if blocks is None:
-            blocks = [name for name, module in modules.items() if is_block(module)]
+            blocks = [name for name, module in modules.items() if is_block(module) or is_unit(module)]
             if not blocks:
                 raise ValueError(
                     f"blocks=None: {kind} has no block of this package or of torchvision; expected names as in "

@@ -1,1 +1,9 @@
-"""Section 4 of the survey: improvements of convolution, pooling, residual unit, fully connected layer and whole network. Planned."""
+"""Section 4 of the survey: five axes along which a residual network can be changed.
+
+`convolution`, `pooling`, `residual_unit` and `fully_connected` hold one method a file and are imported by name; `structure_net`
+puts any unit, pooling and head into one and the same network.
+"""
+
+from resnetbook.structure.structure_net import StructureNet
+
+__all__ = ["StructureNet"]

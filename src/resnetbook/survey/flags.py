@@ -20,11 +20,14 @@ FLAGS: Mapping[str, str] = {
     "two humps": "an arm's values lie in two clusters, so that a mean says little",
     "sign test disagrees": "counting the seeds on either side says something else than the interval",
     "edge": "the setting that was chosen lies at the edge of its grid",
+    "modes disagree": "a trained arm answers otherwise with its running statistics than with the batch's own",
     "seeds only": "a score on test images whose interval covers seeds, not the choice of images",
 }
 # A cluster of one is an outlier, and fewer values can hardly show two clusters.
 FEWEST, SMALLEST = 6, 2
 UNUSUAL = 0.99
+# A difference in accuracy on the training images; a network that learned nothing has nothing to agree on.
+WIDEST_GAP, LEARNED = 0.05, 0.5
 
 
 def fragile(estimates: Estimate, rule: Rule, margin: float, factor: float, word: str) -> bool:
@@ -97,6 +100,20 @@ def two_humps(values: NDArray[np.float64], margin: float) -> bool:
         return False
     explained, gap = split(known)
     return bool(explained > usual(len(known)) and gap > margin)
+
+
+def modes_disagree(gaps: Sequence[float], accuracies: Sequence[float] | None = None) -> bool:
+    """Return whether an arm's result may be owed to batch normalisation's running statistics, not to what it learned.
+
+    Args:
+        gaps: for each seed, how far the accuracy on training images with running statistics is from that with the batch's own.
+        accuracies: for each seed, the former; seeds below one half are left out. None: all count.
+    """
+    known = np.array(gaps, dtype=float)
+    if accuracies is not None:
+        known = known[np.array(accuracies) > LEARNED]
+    known = known[~np.isnan(known)]
+    return bool(len(known) and known.mean() >= WIDEST_GAP)
 
 
 def sign_test_disagrees(values: NDArray[np.float64], threshold: float, p: float, images: int) -> bool:

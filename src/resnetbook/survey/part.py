@@ -25,6 +25,9 @@ SEEDS = {"live": 5, "quick": 12, "full": 5}
 POWER = 0.8
 OPERATORS = {"==": operator.eq, "<=": operator.le, ">=": operator.ge}
 # Metrics that are means over test images.
+TRAINED = re.compile(
+    r"loss|accuracy|auc|epochs|seconds"
+)  # what is read from the network at the end of training
 SCORE = re.compile(r"accuracy|auc|dice|iou|_kept$|^after_\d|^test_(?!loss)")
 
 
@@ -167,6 +170,12 @@ def power(part: Part) -> float:
     return float(part.estimate.power(distance))
 
 
+def gap(record: Record, arm: str) -> bool:
+    """Return whether an arm's two modes disagree; not, where the record does not hold the gap."""
+    learned = record.values(arm, "train_accuracy") if record.has(arm, "train_accuracy") else None
+    return record.has(arm, "mode_gap") and flags.modes_disagree(record.values(arm, "mode_gap"), learned)
+
+
 def marks(part: Part, word: Word, adjusted: float) -> tuple[str, ...]:
     """Return the flags of a part, in the order of `flags.FLAGS`."""
     decision, found, estimate, record = part.decision, part.sample, part.estimate, part.record
@@ -184,6 +193,7 @@ def marks(part: Part, word: Word, adjusted: float) -> tuple[str, ...]:
         "two humps": any(flags.two_humps(values, part.margin) for values in found.arms),
         "sign test disagrees": flags.sign_test_disagrees(found.values, threshold, part.p, found.images),
         "edge": any(record.edge(arm) for arm in arms),
+        "modes disagree": bool(TRAINED.search(decision.metric)) and any(gap(record, arm) for arm in arms),
         "seeds only": not found.images
         and decision.unit == "difference"
         and bool(SCORE.search(decision.metric)),

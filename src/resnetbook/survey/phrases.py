@@ -15,6 +15,7 @@ FLAGS = {
     "two humps": "the seeds of an arm fall into two clusters",
     "sign test disagrees": "the number of seeds in favour says something else than their mean",
     "edge": "the best learning rate lies at the edge of its extended grid",
+    "modes disagree": "a trained network answers otherwise with running statistics than with the batch's own, by .05 or more",
     "seeds only": "the interval does not cover the choice of test images",
     "underpowered": "twice the margin would have been found in fewer than four of five repeats",
 }

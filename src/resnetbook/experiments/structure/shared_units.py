@@ -1,0 +1,61 @@
+"""C57: units that share weights need fewer parameters, and are better than a ResNet of as many parameters.
+
+Design: networks of three stages of pre-activation units. "shared": six units a stage, the second convolutions of all but the first
+are one. "deep": the same six with weights of their own. "shallow": four such units, which have exactly as many kernels as
+"shared" (a stage of width w: 8 times 9 w^2) and the scales and shifts of two units less, about 1 %. Equal: widths, images, order
+of batches, steps, schedule; "shared" and "deep" also depth and computation. Each arm has its own rate.
+Two readings. "Fewer parameters": counted, deep over shared. "Better at equal size": test accuracy of shared against shallow.
+Beside them, deciding nothing: shared against deep, where the author's own tables show a loss.
+A second set, `--set data=pneumoniamnist`: chest X-rays at 14 px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from resnetbook.lab import fitting
+from resnetbook.lab.data import ImageSet
+from resnetbook.structure import StructureNet
+
+
+@dataclass(frozen=True)
+class Settings(fitting.Fitting):
+    """Units of a stage, deep and shallow, and the network's widths."""
+
+    train_size: int = 300
+    epochs: int = 20
+    batch_size: int = 30
+    deep: int = 6
+    shallow: int = 4
+    widths: tuple[int, ...] = (8, 16, 32)
+
+
+def arms(settings: Settings) -> Sequence[str]:
+    """Return the three networks."""
+    return ("shared", "deep", "shallow")
+
+
+def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
+    """Build an arm's network."""
+    return StructureNet(
+        "shared-weights" if arm == "shared" else "pre-activation",
+        num_classes=len(data.classes),
+        in_channels=data.shape[0],
+        widths=settings.widths,
+        count=settings.shallow if arm == "shallow" else settings.deep,
+    )
+
+
+EXPERIMENT = fitting.experiment(
+    __name__, "Units that share weights, at equal depth and at equal size", claims=("C57",),
+    network=network, arms=arms,
+    scales={
+        "live": Settings(epochs=2, deep=4, shallow=3, rates=(0.05,)),
+        "quick": Settings(),
+        "full": Settings("cifar10_jpeg", train_size=10_000, epochs=30, batch_size=128, widths=(16, 32, 64), rates=(0.03, 0.1, 0.3)),
+    },
+    variants={"quick": (Settings("pneumoniamnist", size=14, train_size=400),)},
+)  # fmt: skip
