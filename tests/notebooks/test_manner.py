@@ -37,6 +37,7 @@ REWRITTEN: list[str] = [
     "3_timeline/comparison",
     "4_structure/pooling",
     "4_structure/any_size",
+    "4_structure/residual_unit",
 ]
 
 CHAPTERS = ROOT / "chapters"

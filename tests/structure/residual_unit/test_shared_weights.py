@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from resnetbook.structure.residual_unit import SharedWeightsUnit, make_units, share, share_weights
+from resnetbook.structure.residual_unit import (
+    PreActivationUnit,
+    SharedWeightsUnit,
+    make_units,
+    share,
+    share_weights,
+)
 from resnetbook.timeline import create_model
 from resnetbook.timeline.resnet_v2 import PreActResNet
 
@@ -75,6 +81,15 @@ def test_a_step_moves_all_places_together_and_weights_can_be_loaded():
     other.load_state_dict(units.state_dict())
     x = torch.randn(1, 4, 5, 5)
     assert torch.equal(other.eval()(x), units.eval()(x))
+
+
+def test_alone_it_is_the_pre_activation_unit():
+    torch.manual_seed(2)
+    unit, plain = SharedWeightsUnit(4), PreActivationUnit(4)
+    for name, place in (("bn1", 0), ("conv1", 2), ("bn2", 3), ("conv2", 5)):
+        plain.layers[place].load_state_dict(getattr(unit, name).state_dict())
+    x = torch.randn(2, 4, 6, 6)
+    torch.testing.assert_close(unit(x), plain(x))
 
 
 def test_a_unit_takes_another_ones_convolution():
