@@ -30,6 +30,7 @@ REWRITTEN: list[str] = [
     "3_timeline/wide_resnet",
     "3_timeline/resnet_in_resnet",
     "3_timeline/dual_path",
+    "3_timeline/inception",
     "3_timeline/nasnet",
     "3_timeline/resnext",
     "4_structure/pooling",
