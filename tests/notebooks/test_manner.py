@@ -29,11 +29,15 @@ REWRITTEN: list[str] = [
     "3_timeline/ror",
     "3_timeline/wide_resnet",
     "3_timeline/resnet_in_resnet",
+    "3_timeline/stochastic_depth",
+    "3_timeline/densenet",
     "3_timeline/dual_path",
     "3_timeline/inception",
     "3_timeline/nasnet",
     "3_timeline/resnext",
+    "3_timeline/comparison",
     "4_structure/pooling",
+    "4_structure/any_size",
 ]
 
 CHAPTERS = ROOT / "chapters"

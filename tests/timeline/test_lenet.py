@@ -176,6 +176,15 @@ def test_first_weights_keep_the_spread():
     assert float(net.c5.weight.detach().std()) == pytest.approx(1 / 20, rel=0.02)
 
 
+def test_first_weights_of_a_map_follow_from_how_many_maps_it_sees():
+    torch.manual_seed(6)
+    rows = {1: 400, 4: 100, 16: 25}  # maps that see so many; 400 links each
+    layer = LinkedConv(16, [tuple(range(seen)) for seen, count in rows.items() for _ in range(count)])
+    for seen, weights in zip(rows, layer.weight.detach().split(400), strict=True):
+        assert float(weights.std()) == pytest.approx((25 * seen) ** -0.5, rel=0.03)
+        assert float(weights.abs().max()) <= (3 / (25 * seen)) ** 0.5 * (1 + 1e-6)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
