@@ -190,6 +190,15 @@ def test_an_answer_is_put_together_from_its_cells(answers: Find, name: str) -> N
     )
 
 
+@pytest.mark.parametrize("left", [STUB, "", " \n"])
+def test_a_cell_of_text_without_an_answer_is_a_stub(answers: Find, left: str) -> None:
+    """What was never filled in, or was emptied, is no answer because its cell is no code any more."""
+    found = answers(
+        lambda cells: cells[at(cells, "ex1")].update(cell_type="markdown", source=left), rest="right"
+    )["ex1"]
+    assert (found.how, found.stub, found.notes) == ("grader id", True, ())
+
+
 def test_parts_that_stand_by_themselves_stay_apart(answers: Find) -> None:
     """A magic of a whole cell must stand first in it, and a part that fails must not take the others with it."""
     for parts in (
