@@ -32,6 +32,7 @@ REWRITTEN: list[str] = [
     "3_timeline/stochastic_depth",
     "3_timeline/densenet",
     "3_timeline/dual_path",
+    "3_timeline/inception",
     "3_timeline/nasnet",
     "3_timeline/resnext",
     "3_timeline/comparison",
