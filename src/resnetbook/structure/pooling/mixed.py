@@ -25,13 +25,15 @@ Granularity = Literal["layer", "zone"]
 Gate = Literal["mixed", "gated"]
 
 
-class _MaxAndMean(WindowPool2d):
+class MaxAndMean(WindowPool2d):
+    """What mixed and gated pooling share: both of the numbers that they mix. Arguments as `WindowPool2d`."""
+
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the largest value and the mean of each window, as `MaxPool2d` and `AveragePool2d` have them."""
         return self.windows(x, fill=-math.inf).max(-1).values, self.windows(x).mean(-1)
 
 
-class MixedPool2d(_MaxAndMean):
+class MixedPool2d(MaxAndMean):
     """Max pooling with probability p, else average pooling; their expectation in evaluation. Shape as `WindowPool2d`.
 
     Args:
@@ -72,7 +74,7 @@ class MixedPool2d(_MaxAndMean):
         return f"{super().extra_repr()}, p={self.p}, granularity={self.granularity!r}"
 
 
-class GatedPool2d(_MaxAndMean):
+class GatedPool2d(MaxAndMean):
     """A learned mix of maximum and mean; half of each at the start. Shape as `WindowPool2d`.
 
     It has parameters, so "pooling has none" does not hold for it: one for "mixed", kernel_size^2 for "gated".
