@@ -36,6 +36,7 @@ REWRITTEN: list[str] = [
     "3_timeline/nasnet",
     "3_timeline/resnext",
     "3_timeline/comparison",
+    "4_structure/kernels",
     "4_structure/pooling",
     "4_structure/any_size",
     "4_structure/residual_unit",
