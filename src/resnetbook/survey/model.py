@@ -211,7 +211,7 @@ class Erratum:
         place: section of the survey.
         says: what the survey says, in our words.
         holds: what holds instead.
-        evidence: what that rests on; memory of a paper is named as such.
+        evidence: what that rests on, and whether a paper was read by a summary or a quotation only.
         book: where this book takes it up.
         methods: rows of the map that it concerns.
         claims: claims that it concerns.
