@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from resnetbook.experiments.timeline import dense_overfitting
-from resnetbook.experiments.timeline.dense_overfitting import EachLoss, at_equal_fit
 from resnetbook.lab import measuring, training
 from resnetbook.lab.data import ImageSet, Part
+from resnetbook.lab.equal_fit import EachLoss, at_equal_fit
 
 QUICK, FULL = (dense_overfitting.EXPERIMENT.scales[scale] for scale in ("quick", "full"))
 

@@ -29,9 +29,9 @@ from typing import Any
 from torch import nn
 
 from resnetbook.experiments.structure._statistics import as_evaluated
-from resnetbook.experiments.timeline.dense_overfitting import EachLoss, at_equal_fit
 from resnetbook.lab import fitting, targets
 from resnetbook.lab.data import ImageSet
+from resnetbook.lab.equal_fit import EachLoss, at_equal_fit
 from resnetbook.lab.running import Context
 from resnetbook.structure import StructureNet
 from resnetbook.timeline._checks import he_init

@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import nn
 
-from resnetbook.lab import fitting
+from resnetbook.lab import fitting, measuring
 from resnetbook.lab.data import ImageSet
 from resnetbook.lab.running import Context
 from resnetbook.structure import StructureNet
@@ -55,11 +55,18 @@ def network(settings: Settings, arm: str, data: ImageSet) -> nn.Module:
 
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
-    """Train one network, measure it and compare its size with that of the deep one."""
-    _, found = fitting.fit_and_measure(settings, partial(network, settings, arm), seed, context)
-    deep = network(settings, "deep", fitting.images_of(settings, seed))
-    whole = sum(p.numel() for p in deep.parameters())
-    return {**found, "parameters_saved": whole / found["parameters"]}
+    """Train one network at the rate of the lowest validation loss, measure it, compare its size with the deep one's."""
+    data = fitting.images_of(settings, seed)
+    model, rows = fitting.fit(settings, partial(network, settings, arm), data, seed, context)
+    found = {**fitting.trained_metrics(settings, rows), **fitting.tested_metrics(model, data, context.device)}
+    own, deep = (sum(p.numel() for p in net.parameters()) for net in (model, network(settings, "deep", data)))
+    return {
+        **found,
+        "gap": found["train_accuracy"] - found["test_accuracy"],
+        "mode_gap": measuring.mode_gap(model, data.train),
+        "parameters": float(own),
+        "parameters_saved": deep / own,
+    }
 
 
 EXPERIMENT = fitting.experiment(

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from resnetbook.lab import fitting, measuring, normalisation, targets
-from resnetbook.lab.data import ImageSet, Part
+from resnetbook.lab.data import ImageSet
+from resnetbook.lab.equal_fit import EachLoss, at_equal_fit
 from resnetbook.lab.running import Context
 from resnetbook.timeline.densenet import CifarDenseNet
 from resnetbook.timeline.resnet import CifarResNet
@@ -70,29 +70,6 @@ def with_images(settings: Settings, arm: str) -> Settings:
     """Return the settings with the arm's number of training images."""
     sizes = dict(zip(("few", "more"), settings.train_sizes, strict=False))
     return dataclasses.replace(settings, train_size=sizes[arm.split("-")[1]])
-
-
-class EachLoss:
-    """After each epoch: the loss of each test image, added to the epoch's row."""
-
-    def __init__(self, part: Part):
-        self.part = part
-
-    def on_epoch_end(self, epoch: int, model: nn.Module, row: dict[str, Any]) -> None:
-        """Evaluate on the test images."""
-        row["test_losses"] = measuring.losses(model, self.part.images, self.part.labels)
-
-
-def at_equal_fit(rows: Sequence[dict[str, Any]], target: float) -> tuple[Tensor, bool]:
-    """Return each test image's loss where the training loss first comes down to `target`, and whether it did."""
-    rows = [row for row in rows if "test_losses" in row]
-    for number, row in enumerate(rows):
-        if row["eval_loss"] <= target:
-            before = rows[max(number - 1, 0)]
-            drop = before["eval_loss"] - row["eval_loss"]
-            weight = (before["eval_loss"] - target) / drop if drop > 0 else 1.0
-            return torch.lerp(before["test_losses"], row["test_losses"], weight), True
-    return rows[-1]["test_losses"], False
 
 
 def run(settings: Settings, arm: str, seed: int, context: Context) -> dict[str, Any]:
