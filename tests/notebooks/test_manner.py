@@ -40,6 +40,7 @@ REWRITTEN: list[str] = [
     "4_structure/pooling",
     "4_structure/any_size",
     "4_structure/residual_unit",
+    "4_structure/heads",
 ]
 
 CHAPTERS = ROOT / "chapters"

@@ -6,7 +6,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from resnetbook.survey.outcome import Outcome
@@ -30,6 +30,8 @@ def spoken(text: str) -> float:
 widths = st.floats(-4, 3).map(lambda power: 10.0**power)
 
 
+@example(SHARE, 1.9, 0.01)
+@example(PLAIN, 1.9, 0.01)
 @given(st.sampled_from([SHARE, PLAIN]), st.floats(-2, 2), widths)
 def test_ticks_of_a_difference_are_a_few_round_numbers_at_equal_distances(base, low, width):
     high = low + width

@@ -126,4 +126,5 @@ def ticks(outcome: Outcome, low: float, high: float) -> list[tuple[float, str]]:
     step *= next(m for m in (1, 2, 5, 10) if width / (step * m) <= 5)
     first = math.ceil(low * scale / step)
     values = [count * step for count in range(first, math.floor(high * scale / step) + 1)]
-    return [(value / scale, number(float(f"{value:.6g}"))) for value in values]
+    # A value at an end may be rounded over it.
+    return [(min(max(value / scale, low), high), number(float(f"{value:.6g}"))) for value in values]

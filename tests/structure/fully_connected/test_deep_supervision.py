@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from resnetbook.structure import StructureNet
-from resnetbook.structure.fully_connected import DeepSupervision, fading
+from resnetbook.structure.fully_connected import ConvolutionalHead, DeepSupervision, fading
 
 
 def net():
@@ -82,3 +82,12 @@ def test_fading_falls_to_nothing_and_stays():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_its_answer_is_that_of_the_last_head_alone():
+    torch.manual_seed(3)
+    heads, alone = DeepSupervision((4, 8), 3), ConvolutionalHead(8, 3)
+    alone.load_state_dict(heads.head.state_dict())
+    x = torch.randn(2, 8, 5, 5)
+    assert torch.equal(heads(x), alone(x))
+    assert heads(x).abs().max() > 0
