@@ -136,6 +136,15 @@ def test_not_worse_and_equal_have_the_p_value_of_their_margin(write):
         assert outcome(write, LOW + d, LOW, "equal").p == pytest.approx(max(above, below))
 
 
+def test_with_a_margin_of_zero_the_sign_alone_counts(write):
+    d = np.random.default_rng(8).normal(0.002, 0.001, 12)
+    for rule in ("better", "not_worse"):
+        found = outcome(write, LOW + d, LOW, rule, margin=0.0)
+        assert (found.status, found.margin) == ("supported", 0.0)
+        assert found.p == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
+        assert outcome(write, LOW, LOW + d, rule, margin=0.0).status == "opposite"
+
+
 def test_equality_is_two_one_sided_t_tests_at_two_and_a_half_percent(write):
     rng = np.random.default_rng(5)
     words = set()
