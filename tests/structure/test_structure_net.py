@@ -86,3 +86,10 @@ def test_bad_settings_are_refused(settings, message):
 def test_images_that_are_too_small_are_refused():
     with pytest.raises(ValueError, match="H and W of 4 or more"):
         StructureNet()(torch.zeros(1, 1, 3, 8))
+
+
+def test_stem_and_transitions_start_with_hes_weights():
+    torch.manual_seed(4)
+    net = StructureNet(widths=(256, 512))
+    for conv, fan_out in ((net.stem, 9 * 256), (net.between[0][1], 512)):
+        assert conv.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.06)

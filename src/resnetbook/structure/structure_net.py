@@ -63,9 +63,8 @@ class StructureNet(nn.Module):
             make_units(unit, width, count, **(unit_settings or {})) for width in widths
         )
         self.between = nn.ModuleList(_halve(pool, a, b, pool_settings or {}) for a, b in pairwise(widths))
-        self.norms = nn.ModuleList(nn.Sequential(nn.BatchNorm2d(width), nn.ReLU()) for width in widths[-1:])
-        if head == "deep-supervision":
-            self.norms = nn.ModuleList(nn.Sequential(nn.BatchNorm2d(width), nn.ReLU()) for width in widths)
+        with_head = widths if head == "deep-supervision" else widths[-1:]
+        self.norms = nn.ModuleList(nn.Sequential(nn.BatchNorm2d(width), nn.ReLU()) for width in with_head)
         he_init(self.stem)
         he_init(self.between)  # units draw their own
         self.head = make_head(head, widths, num_classes)

@@ -138,3 +138,9 @@ def test_calibration_error_of_known_cases():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_loss_weighs_the_divergence_by_the_whole_training_set():
+    head, scores, labels = layer(), torch.randn(4, 2, dtype=torch.float64), torch.tensor([0, 1, 1, 0])
+    wanted = head.kl() / 50 + torch.nn.functional.cross_entropy(scores, labels)
+    torch.testing.assert_close(head.loss(scores, labels, samples=50), wanted)

@@ -102,3 +102,10 @@ def test_its_units_are_split():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("lengths", [(3, 1, 1), (3, 0, 1), (2, 0, 0)])
+def test_the_branches_start_with_equal_weights_of_sum_one(lengths):
+    weights = torch.stack(list(STResNet(SIZE, lengths=lengths, units=0).weights))
+    torch.testing.assert_close(weights.sum(0), torch.ones(2, *SIZE))
+    assert len(weights.unique()) == 1

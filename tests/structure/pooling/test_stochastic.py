@@ -77,3 +77,8 @@ def test_a_window_of_zeros_has_a_finite_gradient():
 def test_gradient_of_evaluation():
     x = positive(1, 2, 4, 4).requires_grad_()
     assert torch.autograd.gradcheck(StochasticPool2d(2).eval(), (x,))
+
+
+def test_a_zero_in_front_is_not_drawn_even_by_the_smallest_number(monkeypatch):
+    monkeypatch.setattr(torch, "rand_like", torch.zeros_like)
+    assert draw(torch.tensor([0.0, 0.0, 2.0, 5.0])).item() == 2

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from resnetbook.structure.pooling._windows import check_map, check_window, pooled_size
 from resnetbook.structure.pooling.adaptive import SpatialPyramidPool2d, grid_max
-from resnetbook.structure.pooling.chunk_max import ChunkMaxPool2d, chunk_max
+from resnetbook.structure.pooling.chunk_max import ChunkMaxPool2d
 from resnetbook.structure.pooling.fixed import AveragePool2d, MaxPool2d, OverlappingPool2d
-from resnetbook.structure.pooling.k_max import KMaxPool2d, k_max
+from resnetbook.structure.pooling.k_max import KMaxPool2d
 from resnetbook.structure.pooling.mixed import MixedPool2d
 from resnetbook.structure.pooling.parallel import ParallelPool2d
 from resnetbook.structure.pooling.roi import RoIPool2d
@@ -74,11 +74,11 @@ class WiderPool2d(OverlappingPool2d):
 
 
 def _rows_and_columns_of_k(x: Tensor, rows: int, columns: int) -> Tensor:
-    return k_max(k_max(x, columns, 3), rows, 2)
+    return KMaxPool2d((rows, columns))(x)
 
 
 def _chunks(x: Tensor, rows: int, columns: int) -> Tensor:
-    return chunk_max(chunk_max(x, rows, 2), columns, 3)
+    return ChunkMaxPool2d((rows, columns))(x)
 
 
 def _whole_map(x: Tensor, rows: int, columns: int) -> Tensor:
